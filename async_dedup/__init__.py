@@ -1,0 +1,1 @@
+"""The same promise with the database out of the request path: FastAPI, Redis, RQ, APScheduler."""

@@ -1,0 +1,1 @@
+"""The first version: Flask and SQLAlchemy, straight to MySQL in every request."""

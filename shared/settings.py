@@ -1,0 +1,50 @@
+"""Every setting of both twins, read from environment variables of the same name in capitals."""
+
+from functools import lru_cache
+
+from pydantic_settings import BaseSettings
+from sqlalchemy import URL
+
+
+class Settings(BaseSettings):
+    """Ports are private ones, so that a system MySQL on 3306 or Redis on 6379 is never touched."""
+
+    host: str = "127.0.0.1"
+    naive_port: int = 9001
+    async_port: int = 9002
+    worker_metrics_port: int = 9003
+    scheduler_metrics_port: int = 9004
+
+    mysql_host: str = "127.0.0.1"
+    mysql_port: int = 13306
+    mysql_user: str = "twins"
+    mysql_password: str = "twins"  # noqa: S105 - of a private instance that listens on loopback only
+    mysql_database: str = "twins"
+    pool_size: int = 30
+    pool_timeout: float = 30.0
+    """Seconds that a request waits for a connection before it is answered 503."""
+
+    redis_host: str = "127.0.0.1"
+    redis_port: int = 16379
+    redis_timeout: float = 2.0
+    """Seconds for one Redis call; an unreachable Redis must turn into a 503, never into a hanging client."""
+
+    flush_interval: float = 5.0
+    """Seconds between two flushes: how late a count may be in MySQL."""
+
+    @property
+    def mysql_url(self) -> URL:
+        return URL.create(
+            "mysql+pymysql",
+            self.mysql_user,
+            self.mysql_password,
+            self.mysql_host,
+            self.mysql_port,
+            self.mysql_database,
+            {"charset": "utf8mb4"},
+        )
+
+
+@lru_cache
+def settings() -> Settings:
+    return Settings()
