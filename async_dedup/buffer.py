@@ -1,0 +1,274 @@
+"""What Redis keeps for the async twin: every key, and every script that touches it.
+
+| key               | type   | holds                                   | bound               | lives until       |
+|-------------------|--------|-----------------------------------------|---------------------|-------------------|
+| hpt:buffer        | hash   | fingerprint -> events, `at` -> last one | MAX_FINGERPRINTS    | claimed           |
+| hpt:batches       | list   | ids of claimed batches, oldest first    | one per batch       | each is dropped   |
+| hpt:batch:ID      | hash   | a claimed buffer                        | MAX_FINGERPRINTS    | in MySQL, dropped |
+| hpt:first_events  | stream | events whose fingerprint was not known  | maxmemory           | in MySQL, trimmed |
+| hpt:known:PERIOD  | set    | fingerprints seen in a period           | one period's new    | two periods       |
+| hpt:group:PROCESS | string | number of the last group it added       | one per API process | an hour unused    |
+| hpt:flushed_at    | string | when the last flush ended, Unix seconds | 1                   | overwritten       |
+| rq:*              | RQ's   | digest jobs                             | one waits, one runs | failed: an hour   |
+
+Counts have no expiry, and `maxmemory-policy noeviction` makes a full Redis refuse new events (503)
+rather than evict counted ones. Fingerprints are 32 raw bytes here, half of their hex form.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeout
+from redis.retry import Retry
+
+from shared.event import Event
+from shared.metrics import redis_operation_duration
+from shared.settings import Settings
+
+BUFFER = "hpt:buffer"
+BATCHES = "hpt:batches"
+BATCH = "hpt:batch:"
+FIRST_EVENTS = "hpt:first_events"
+KNOWN = "hpt:known:"
+GROUP = "hpt:group:"
+FLUSHED_AT = "hpt:flushed_at"
+
+MAX_FINGERPRINTS = 10_000
+"""A buffer that reaches this is sealed as a batch at once: one HGETALL and one transaction stay small."""
+
+KNOWN_PERIOD = 60
+"""Seconds. A fingerprint is known for one to two periods; to forget it costs an upsert, never a count."""
+
+AT = "at"
+
+# A retried group must not count twice, so the group's number is checked and set with its counts.
+# HINCRBY's answer equals the increment only for a fingerprint that is new in this buffer: only then
+# are the sets of known ones worth asking.
+# KEYS: buffer, batches, sealed batch, first_events, known this period, known last period, group
+# ARGV: group number, batch id, most fingerprints, known ttl, then (fingerprint, events, payload)...
+# Returns the number of first events, or -1 for a group that was added before.
+ADD = """
+if tonumber(redis.call('GET', KEYS[7]) or 0) >= tonumber(ARGV[1]) then
+    return -1
+end
+redis.call('SET', KEYS[7], ARGV[1], 'EX', 3600)
+local first = 0
+for i = 5, #ARGV, 3 do
+    if redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1]) == tonumber(ARGV[i + 1])
+        and redis.call('SISMEMBER', KEYS[6], ARGV[i]) == 0
+        and redis.call('SADD', KEYS[5], ARGV[i]) == 1
+    then
+        redis.call('XADD', KEYS[4], '*', 'fingerprint', ARGV[i], 'event', ARGV[i + 2])
+        first = first + 1
+    end
+end
+if first > 0 then
+    redis.call('EXPIRE', KEYS[5], ARGV[4])
+end
+local now = redis.call('TIME')
+redis.call('HSET', KEYS[1], 'at', now[1] .. string.format('%06d', now[2]))
+if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[3]) then
+    redis.call('RENAME', KEYS[1], KEYS[3])
+    redis.call('RPUSH', KEYS[2], ARGV[2])
+end
+return first
+"""
+
+# RENAME fails on a missing key, so an empty buffer is left alone.
+# KEYS: buffer, batches, sealed batch. ARGV: batch id. Returns 1 where there was something to claim.
+CLAIM = """
+if redis.call('EXISTS', KEYS[1]) == 0 then
+    return 0
+end
+redis.call('RENAME', KEYS[1], KEYS[3])
+redis.call('RPUSH', KEYS[2], ARGV[1])
+return 1
+"""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A claimed buffer: events per fingerprint, and when the last of them came."""
+
+    id: str
+    counts: Mapping[str, int]
+    last_seen: datetime
+
+
+@dataclass(frozen=True)
+class FirstEvent:
+    """An event that waits for its digest; the id orders it, and holds Redis's time in milliseconds."""
+
+    id: str
+    fingerprint: str
+    event: Event
+
+    @property
+    def seen_at(self) -> datetime:
+        return _utc(int(self.id.split("-")[0]) / 1000)
+
+
+@dataclass(frozen=True)
+class BufferState:
+    """What MySQL has not seen yet; ages in seconds, `flushed_at` in Unix seconds or 0."""
+
+    fingerprints: int
+    batches: int
+    first_events: int
+    queue_age: float
+    flushed_at: float
+
+
+class AsyncBuffer:
+    """The ingest's side: one connection, one group in flight."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._redis = redis.asyncio.Redis(
+            host=settings.redis_host,
+            port=settings.redis_port,
+            socket_timeout=settings.redis_timeout,
+            socket_connect_timeout=settings.redis_timeout,
+            retry=AsyncRetry(NoBackoff(), 0),  # `add` retries by itself: it knows that it may
+            single_connection_client=True,
+        )
+        self._add = self._redis.register_script(ADD)
+        self._process = uuid4().hex
+        self._group = 0
+
+    async def add(self, events: Sequence[Event]) -> int:
+        """Counts a group of events in one round trip; all are on disk when this returns.
+
+        Returns the number of first events, or -1 where the first try had arrived after all.
+        Raises redis.RedisError where the events were not counted, or where nobody can tell.
+        """
+        self._group += 1
+        keys, arguments = self._call(events)
+        with redis_operation_duration.labels("add").time():
+            try:
+                return int(await self._add(keys, arguments))
+            except (RedisConnectionError, RedisTimeout):
+                return int(await self._add(keys, arguments))
+
+    def _call(self, events: Sequence[Event]) -> tuple[list[str], list[bytes | str | int]]:
+        batch_id = uuid4().hex
+        period = int(time.time() / KNOWN_PERIOD)
+        keys = [BUFFER, BATCHES, BATCH + batch_id, FIRST_EVENTS, f"{KNOWN}{period}", f"{KNOWN}{period - 1}"]
+        arguments: list[bytes | str | int] = [self._group, batch_id, MAX_FINGERPRINTS, 2 * KNOWN_PERIOD]
+        counts: dict[str, int] = {}
+        for event in events:
+            counts[event.fingerprint] = counts.get(event.fingerprint, 0) + 1
+        firsts = {event.fingerprint: event for event in reversed(events)}
+        for fingerprint, count in counts.items():
+            payload = firsts[fingerprint].model_dump_json(by_alias=True)
+            arguments += (bytes.fromhex(fingerprint), count, payload)
+        return [*keys, GROUP + self._process], arguments
+
+    async def ping(self) -> bool:
+        try:
+            return bool(await self._redis.ping())
+        except redis.RedisError:
+            return False
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+
+class Buffer:
+    """The side of worker, scheduler and everything else that may block."""
+
+    def __init__(self, settings: Settings) -> None:
+        # redis-py types every reply as bytes or str; without decode_responses they are bytes.
+        self.redis: Any = sync_redis(settings, settings.redis_timeout)
+        self._claim = self.redis.register_script(CLAIM)
+
+    def claim(self) -> None:
+        """Makes a batch of the buffer, if there is anything in it."""
+        batch_id = uuid4().hex
+        self._claim([BUFFER, BATCHES, BATCH + batch_id], [batch_id])
+
+    def batches(self) -> list[str]:
+        """The ids of the batches that were claimed and not dropped, oldest first."""
+        return [batch_id.decode() for batch_id in self.redis.lrange(BATCHES, 0, -1)]
+
+    def read(self, batch_id: str) -> Batch | None:
+        """None where another flush has dropped it."""
+        fields = self.redis.hgetall(BATCH + batch_id)
+        if not fields:
+            return None
+        last_seen = _utc(int(fields.pop(AT.encode())) / 1e6)
+        counts = {fingerprint.hex(): int(events) for fingerprint, events in fields.items()}
+        return Batch(batch_id, counts, last_seen)
+
+    def drop(self, batch_id: str) -> None:
+        """Only after the batch's commit. To drop it twice does no harm."""
+        with self.redis.pipeline() as pipeline:
+            pipeline.unlink(BATCH + batch_id).lrem(BATCHES, 1, batch_id).execute()
+
+    def first_events(self, limit: int) -> list[FirstEvent]:
+        """The oldest events that wait for their digest."""
+        return [
+            FirstEvent(
+                entry_id.decode(), entry[b"fingerprint"].hex(), Event.model_validate_json(entry[b"event"])
+            )
+            for entry_id, entry in self.redis.xrange(FIRST_EVENTS, count=limit)
+        ]
+
+    def trim(self, last: FirstEvent) -> None:
+        """Only after the commit. Who read `last` has read all before it, so two workers may trim at once."""
+        milliseconds, sequence = last.id.split("-")
+        self.redis.xtrim(FIRST_EVENTS, minid=f"{milliseconds}-{int(sequence) + 1}", approximate=False)
+
+    def pending(self, fingerprints: Sequence[str]) -> list[int]:
+        """Events that MySQL has not seen yet, per fingerprint."""
+        if not fingerprints:
+            return []
+        fields = [bytes.fromhex(fingerprint) for fingerprint in fingerprints]
+        with self.redis.pipeline(transaction=False) as pipeline:
+            for key in [BUFFER, *(BATCH + batch_id for batch_id in self.batches())]:
+                pipeline.hmget(key, fields)
+            return [
+                sum(int(count or 0) for count in column) for column in zip(*pipeline.execute(), strict=True)
+            ]
+
+    def mark_flushed(self) -> None:
+        self.redis.set(FLUSHED_AT, time.time())
+
+    def state(self) -> "BufferState":
+        """One round trip; raises redis.RedisError where Redis is down."""
+        with self.redis.pipeline(transaction=False) as pipeline:
+            pipeline.hlen(BUFFER).llen(BATCHES).xlen(FIRST_EVENTS).xrange(FIRST_EVENTS, count=1).get(
+                FLUSHED_AT
+            )
+            fields, batches, waiting, oldest, flushed_at = pipeline.execute()
+        queued_at = int(oldest[0][0].split(b"-")[0]) / 1000 if oldest else None
+        return BufferState(
+            fingerprints=max(fields - 1, 0),
+            batches=batches,
+            first_events=waiting,
+            queue_age=max(time.time() - queued_at, 0.0) if queued_at else 0.0,
+            flushed_at=float(flushed_at or 0),
+        )
+
+
+def sync_redis(settings: Settings, timeout: float | None) -> redis.Redis:
+    """`timeout` in seconds for each call; None for RQ's worker, which sets its own above its blocking pop."""
+    return redis.Redis(
+        host=settings.redis_host,
+        port=settings.redis_port,
+        socket_timeout=timeout,
+        socket_connect_timeout=settings.redis_timeout,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def _utc(unix_seconds: float) -> datetime:
+    return datetime.fromtimestamp(unix_seconds, UTC).replace(tzinfo=None)

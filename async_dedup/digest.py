@@ -1,0 +1,81 @@
+"""First events become rows: an RQ job, many rows per INSERT.
+
+The job carries no data. It works off the stream of first events, so a job that is lost, doubled or
+killed costs time and never an event.
+"""
+
+from functools import lru_cache
+from itertools import repeat
+
+from rq import Queue
+from sqlalchemy import Engine, func
+from sqlalchemy.dialects.mysql import insert
+
+from async_dedup.buffer import Buffer, FirstEvent, sync_redis
+from shared.db import make_engine, transact
+from shared.model import Issue
+from shared.pipeline_metrics import digest_events
+from shared.settings import Settings
+
+QUEUE = "digest"
+ROWS = 500
+MAX_ROUNDS = 100
+"""A job ends after 50,000 rows, so that it stays far below RQ's time limit whatever keeps coming in."""
+FAILED_JOB_SECONDS = 3600
+
+_insert = insert(Issue)
+# The count belongs to the flush, whichever comes first. Repeating this changes nothing.
+UPSERT = _insert.on_duplicate_key_update(
+    service=_insert.inserted.service,
+    message=_insert.inserted.message,
+    stack_trace=func.coalesce(Issue.stack_trace, _insert.inserted.stack_trace),
+    first_seen=func.least(Issue.first_seen, _insert.inserted.first_seen),
+)
+
+
+def enqueue_digest(queue: Queue) -> None:
+    """One job that waits is enough: it will find every event that is there when it starts."""
+    if not queue.count:
+        queue.enqueue(digest, result_ttl=0, failure_ttl=FAILED_JOB_SECONDS)
+
+
+def digest_queue(settings: Settings, timeout: float | None) -> Queue:
+    return Queue(QUEUE, connection=sync_redis(settings, timeout))
+
+
+def digest() -> None:
+    """The RQ job."""
+    buffer, engine = _parts()
+    for _ in repeat(None, MAX_ROUNDS):
+        if not digest_some(buffer, engine):
+            return
+
+
+def digest_some(buffer: Buffer, engine: Engine) -> int:
+    """Makes the oldest first events durable, then forgets them; returns how many."""
+    events = buffer.first_events(ROWS)
+    if events:
+        # Sorted, because two transactions that lock rows in one order can't deadlock.
+        rows = sorted(map(_row, events), key=lambda row: str(row["fingerprint"]))
+        transact(engine, lambda connection: connection.execute(UPSERT, rows))
+        buffer.trim(events[-1])
+        digest_events.observe(len(events))
+    return len(events)
+
+
+def _row(first: FirstEvent) -> dict[str, object]:
+    return {
+        "fingerprint": first.fingerprint,
+        "service": first.event.service,
+        "message": first.event.message,
+        "stack_trace": first.event.stack_trace,
+        "times_seen": 0,
+        "first_seen": first.seen_at,
+        "last_seen": first.seen_at,
+    }
+
+
+@lru_cache
+def _parts() -> tuple[Buffer, Engine]:
+    settings = Settings()
+    return Buffer(settings), make_engine(settings, pool_size=1, isolation_level="READ COMMITTED")

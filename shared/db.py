@@ -1,0 +1,94 @@
+"""The MySQL side that both twins share: engine, tables, health."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pymysql
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.schema import CreateTable
+
+from shared.answer import unavailable
+from shared.metrics import watch_engine
+from shared.model import Base
+from shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT = 2
+DEADLOCK_OR_LOCK_WAIT = (1213, 1205)
+
+
+def make_engine(settings: Settings, pool_size: int, isolation_level: str = "REPEATABLE READ") -> Engine:
+    """A pool of exactly `pool_size` connections; a caller waits `pool_timeout` seconds for one of them."""
+    engine = create_engine(
+        settings.mysql_url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=settings.pool_timeout,
+        # A connection that died with a restarted MySQL is replaced before it is used, not after it failed.
+        pool_pre_ping=True,
+        isolation_level=isolation_level,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT},
+    )
+    watch_engine(engine)
+    return engine
+
+
+def create_tables(engine: Engine) -> None:
+    """Safe when several processes start at once, unlike a check followed by a CREATE."""
+    with engine.begin() as connection:
+        for table in Base.metadata.sorted_tables:
+            connection.execute(CreateTable(table, if_not_exists=True))
+
+
+def create_tables_when_up(engine: Engine) -> None:
+    """Waits for a MySQL that is not there yet, as worker and scheduler may be started before it."""
+    while True:
+        try:
+            return create_tables(engine)
+        except OperationalError as error:
+            log.warning("MySQL is not available, trying again: %s", error.orig)
+            time.sleep(1)
+
+
+def ping(settings: Settings) -> bool:
+    """Whether MySQL answers, asked outside the pool: an exhausted pool is not a MySQL that is down."""
+    try:
+        pymysql.connect(
+            host=settings.mysql_host,
+            port=settings.mysql_port,
+            user=settings.mysql_user,
+            password=settings.mysql_password,
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=CONNECT_TIMEOUT,
+        ).close()
+    except (pymysql.err.Error, OSError):
+        return False
+    return True
+
+
+def transact(engine: Engine, work: Callable[[Connection], object], tries: int = 3) -> None:
+    """Runs `work` in one transaction, again where MySQL chose it as the victim of a deadlock."""
+    for remaining in reversed(range(tries)):
+        try:
+            with engine.begin() as connection:
+                work(connection)
+            return
+        except OperationalError as error:
+            if not remaining or error.orig is None or error.orig.args[0] not in DEADLOCK_OR_LOCK_WAIT:
+                raise
+
+
+@contextmanager
+def or_unavailable() -> Iterator[None]:
+    """Turns a MySQL that is away, too busy or deadlocked into Refused (503)."""
+    try:
+        yield
+    except PoolTimeout:
+        raise unavailable("No MySQL connection became free in time") from None
+    except (OperationalError, InterfaceError):
+        raise unavailable("MySQL is not available") from None

@@ -1,0 +1,86 @@
+"""An event: one error report, one POST. Both twins parse it here, so that both refuse the same bytes."""
+
+from functools import cached_property
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from shared.answer import Problem, Refused
+from shared.fingerprint import DEFAULT_SERVICE, fingerprint
+
+MAX_BODY = 256 * 1024
+MAX_STACK_TRACE = 64 * 1024
+MAX_PROBLEMS = 10
+"""A hostile body can be wrong in thousands of places; its answer stays short."""
+
+
+def _no_nul(text: str) -> str:
+    if "\0" in text:
+        raise PydanticCustomError("nul", "A NUL character can't be kept")
+    return text
+
+
+def cut_in_the_middle(stack_trace: str) -> str:
+    """At most 64 KiB of UTF-8: both ends stay, since the cause is at one of them.
+
+    Both halves are cut at a code point, and the marker says how many bytes are gone.
+    """
+    encoded = stack_trace.encode()
+    if len(encoded) <= MAX_STACK_TRACE:
+        return stack_trace
+    half = MAX_STACK_TRACE // 2 - 32
+    head = encoded[:half].decode(errors="ignore")
+    tail = encoded[-half:].decode(errors="ignore")
+    gone = len(encoded) - len(head.encode()) - len(tail.encode())
+    return f"{head}\n... {gone} bytes cut ...\n{tail}"
+
+
+class Event(BaseModel):
+    """`POST /api/v1/errors/log`; lengths are in code points, as MySQL counts them."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, title="Event")
+
+    message: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_no_nul)]
+    stack_trace: Annotated[
+        Annotated[str, AfterValidator(_no_nul), AfterValidator(cut_in_the_middle)] | None,
+        Field(alias="stackTrace", description="Cut in the middle above 64 KiB of UTF-8, and marked there."),
+    ] = None
+    service: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_no_nul)] = DEFAULT_SERVICE
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return fingerprint(self.message, self.service)
+
+
+def parse(body: bytes) -> Event:
+    """The event in a request body; raises Refused (400) with a reason for each field that is wrong."""
+    try:
+        return Event.model_validate_json(body)
+    except ValidationError as error:
+        raise Refused(400, "The event is not valid", problems(error)) from None
+
+
+def check_head(content_type: str | None, content_length: str | None) -> None:
+    """What can be refused before the body is read: raises Refused (415, 413)."""
+    media_type, _, parameter = (content_type or "").lower().partition(";")
+    if media_type.strip() != "application/json" or parameter.strip() not in _CHARSETS:
+        raise Refused(415, "Content-Type must be application/json, in UTF-8")
+    if content_length and content_length.isdigit() and int(content_length) > MAX_BODY:
+        raise too_large()
+
+
+_CHARSETS = ("", "charset=utf-8", 'charset="utf-8"')
+
+
+def too_large() -> Refused:
+    return Refused(413, f"The body is larger than {MAX_BODY} bytes", headers={"Connection": "close"})
+
+
+def problems(error: ValidationError) -> list[Problem]:
+    return [
+        Problem(field=".".join(map(str, found["loc"]))[:64] or "body", reason=found["msg"])
+        for found in error.errors(include_url=False, include_context=False, include_input=False)[
+            :MAX_PROBLEMS
+        ]
+    ]

@@ -1,0 +1,48 @@
+"""The bodies of `GET /api/v1/health` and `GET /api/v1/ready`."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+from sqlalchemy import Engine, QueuePool
+
+State = Literal["up", "down"]
+
+
+class Pool(BaseModel):
+    """Connections of the MySQL pool."""
+
+    size: int
+    in_use: int
+
+
+class MySQL(BaseModel):
+    state: State
+    pool: Pool
+
+
+class Redis(BaseModel):
+    state: State
+
+
+class Dependencies(BaseModel):
+    mysql: MySQL
+    redis: Annotated[Redis | None, Field(exclude_if=lambda redis: redis is None)] = None
+
+
+class Health(BaseModel):
+    """`degraded` where a dependency is down. The ages are the async twin's only."""
+
+    status: Literal["up", "degraded"]
+    dependencies: Dependencies
+    flush_age_seconds: Annotated[float | None, Field(exclude_if=lambda age: age is None)] = None
+    queue_age_seconds: Annotated[float | None, Field(exclude_if=lambda age: age is None)] = None
+
+
+class Ready(BaseModel):
+    status: Literal["ready"] = "ready"
+
+
+def mysql_health(engine: Engine, up: bool) -> MySQL:
+    assert isinstance(engine.pool, QueuePool)
+    pool = Pool(size=engine.pool.size(), in_use=engine.pool.checkedout())
+    return MySQL(state="up" if up else "down", pool=pool)
