@@ -1,0 +1,51 @@
+# Every target first makes sure of what it needs: packages in .venv, a MySQL-compatible server, a Redis.
+PYTHON ?= python3
+RUN := .venv/bin/python -m
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev bench report up down status test check format lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
+
+setup: ## install what is missing: packages, MySQL-compatible server, Redis
+	@$(PYTHON) loadtests/bootstrap.py
+
+setup-dev:
+	@$(PYTHON) loadtests/bootstrap.py --dev
+
+bench: setup ## load both twins and compare them (PROFILE=ramp PAIRS=3 SEED=1)
+	@$(RUN) loadtests.bench $(if $(PROFILE),--profile $(PROFILE)) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(SEED),--seed $(SEED))
+
+report: setup ## write RESULTS.md again from the newest results
+	@$(RUN) loadtests.report
+
+up: setup ## start both twins and leave them running
+	@$(RUN) loadtests.stack up
+
+down: setup ## stop what `make up` started
+	@$(RUN) loadtests.stack down
+
+status: setup ## tell what runs, and where
+	@$(RUN) loadtests.stack status
+
+test: setup-dev ## run the tests
+	@$(RUN) pytest
+
+check: setup-dev ## check format, lint and types
+	@$(RUN) ruff format --check .
+	@$(RUN) ruff check .
+	@$(RUN) mypy
+
+format: setup-dev ## format the code
+	@$(RUN) ruff check --fix --select I .
+	@$(RUN) ruff format .
+
+COMPILE = $(RUN) uv pip compile pyproject.toml --generate-hashes --universal --no-header --no-emit-index-url -q
+lock: setup-dev ## pin the packages of pyproject.toml again
+	@$(COMPILE) -o requirements.lock
+	@$(COMPILE) --extra dev -c requirements.lock -o requirements-dev.lock
+
+clean: ## stop the stack, remove its data and the packages
+	@if test -x .venv/bin/python; then $(RUN) loadtests.stack down; fi
+	rm -rf .run .venv

@@ -1,0 +1,166 @@
+"""The whole stack, for someone who wants to click and curl: `python -m loadtests.stack up`."""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from loadtests.bootstrap import ROOT
+from loadtests.stack import ROLES_OF, Stack, StackError
+from loadtests.stack.state import State, holder
+from shared.settings import Settings
+
+ROLES = ("mysql", "redis", *ROLES_OF["naive_sync"], *ROLES_OF["async_dedup"])
+DOWN_LIMIT = 120.0
+"""Seconds: every role may take its time to stop, one after the other."""
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def run(run_dir: Path) -> int:
+    """Start everything and stay in the foreground until a signal ends it."""
+    with Stack(run_dir, Settings()) as stack:
+        for role in ROLES:
+            begun = time.monotonic()
+            stack.start(role)
+            say(f"{role:12} ready after {time.monotonic() - begun:.1f} s")
+        say(introduction(stack))
+        stack.mark_ready()
+        watch(stack)
+    return 0
+
+
+def watch(stack: Stack) -> None:
+    """Tell of every role that dies, until a signal comes. To restart one would hide the fault."""
+    running = set(ROLES)
+    while True:
+        for role in {role for role in running if not stack.alive(role)}:
+            say(f"{role} died; its log is {stack.log_path(role)}")
+            running.remove(role)
+        time.sleep(0.5)
+
+
+def introduction(stack: Stack) -> str:
+    naive, async_ = stack.base_url("naive_sync"), stack.base_url("async_dedup")
+    return f"""
+naive_sync   {naive}
+async_dedup  {async_}  (docs: {async_}/docs)
+
+Try:  curl -s {async_}/api/v1/errors/log -H 'Content-Type: application/json' -d '{{"message": "disk full"}}'
+      curl -s {async_}/api/v1/errors
+"""
+
+
+def up(run_dir: Path) -> int:
+    """Start `run` in the background and show what it says until all is ready."""
+    if holder(run_dir) is not None:
+        return already_up(run_dir)
+    (run_dir / "logs").mkdir(parents=True, exist_ok=True)
+    log = run_dir / "logs" / "stack.log"
+    with log.open("wb") as output, log.open() as said:
+        supervisor = subprocess.Popen(
+            [sys.executable, "-m", "loadtests.stack", "run"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env={**os.environ, "RUN_DIR": str(run_dir)},
+            start_new_session=True,
+        )
+        try:
+            return follow(supervisor, said, run_dir)
+        except BaseException:
+            supervisor.terminate()
+            supervisor.wait()
+            raise
+
+
+def follow(supervisor: subprocess.Popen[bytes], said: IO[str], run_dir: Path) -> int:
+    ready = False
+    while not ready and supervisor.poll() is None:
+        ready = holder(run_dir) == supervisor.pid and State.read(run_dir).ready
+        print(said.read(), end="", flush=True)
+        time.sleep(0.05)
+    print(said.read(), end="", flush=True)
+    return 0 if ready else 1
+
+
+def already_up(run_dir: Path) -> int:
+    if State.read(run_dir).ready:
+        say("already up:")
+        return status(run_dir)
+    say(f"the stack is already running (pid {holder(run_dir)}): `make down` first")
+    return 1
+
+
+def status(run_dir: Path) -> int:
+    """A line per role. 0: all run; 1: one died; 3: the stack is not running."""
+    supervisor = holder(run_dir)
+    if supervisor is None:
+        say("the stack is not running")
+        return 3
+    state = State.read(run_dir)
+    dead = 0
+    for role, pid in state.pids.items():
+        runs = is_child(pid, supervisor)
+        dead += not runs
+        where = state.addresses.get(role, "") if runs else f"see {run_dir / 'logs' / role}.log"
+        say(f"{role:12} {'up' if runs else 'died':5} pid {pid:<8} {where}")
+    return 1 if dead else 0
+
+
+def is_child(pid: int, parent: int) -> bool:
+    try:
+        process = psutil.Process(pid)
+        return process.ppid() == parent and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def down(run_dir: Path) -> int:
+    """Stop the stack that runs there, in order, and wait for its end."""
+    supervisor = holder(run_dir)
+    if supervisor is None:
+        say("the stack is not running")
+        return 0
+    say("stopping the stack")
+    with suppress(ProcessLookupError):
+        os.kill(supervisor, signal.SIGTERM)
+    deadline = time.monotonic() + DOWN_LIMIT
+    while holder(run_dir) == supervisor:
+        if time.monotonic() > deadline:
+            say(f"it does not stop; its pid is {supervisor}, its log {run_dir / 'logs' / 'stack.log'}")
+            return 1
+        time.sleep(0.05)
+    say("stopped")
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Path], int]] = {"up": up, "down": down, "status": status, "run": run}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m loadtests.stack", description=__doc__)
+    parser.add_argument("command", choices=COMMANDS)
+    command = COMMANDS[parser.parse_args().command]
+    try:
+        return command(Path(os.environ.get("RUN_DIR", ROOT / ".run")).resolve())
+    except StackError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

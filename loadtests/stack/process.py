@@ -1,0 +1,125 @@
+"""Child processes that don't outlive their parent, and signals that wait for a good moment."""
+
+import ctypes
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+from loadtests.bootstrap import ROOT
+
+STOP_LIMIT = 15.0
+"""Seconds that a process has after SIGTERM before it gets SIGKILL."""
+OPEN_FILES = 10_240
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def spawn(
+    command: list[str], log: Path, env: dict[str, str], cpus: set[int] | None
+) -> subprocess.Popen[bytes]:
+    """Start `command` in a session of its own, on `cpus` (None: any), its output appended to `log`.
+
+    Call it from the main thread only: Linux ends the child when the *thread* that started it ends.
+    """
+    parent = os.getpid()
+
+    def prepare() -> None:
+        if _libc is not None:
+            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:  # it died before the line above
+                os._exit(1)
+        if cpus is not None:
+            os.sched_setaffinity(0, cpus)
+
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env=env,
+            start_new_session=True,
+            preexec_fn=prepare,  # noqa: PLW1509 - it takes no lock that a thread may hold
+        )
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, `STOP_LIMIT` seconds of patience, then SIGKILL for it and for what it left behind."""
+    family = descendants(process)
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_LIMIT)
+    kill(process, family)
+
+
+def kill(process: subprocess.Popen[bytes], family: list[psutil.Process] | None = None) -> None:
+    """SIGKILL `process` with its group and its descendants, and wait for it to be gone."""
+    for child in descendants(process) if family is None else family:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def descendants(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """Children of every generation, also those that left the process group, as an RQ work horse does."""
+    try:
+        return psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Put signals off to the end of the block, so that no process is started and then forgotten."""
+    pending: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        pending.append(number)
+
+    before = {
+        number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for each in pending:
+            signal.raise_signal(each)
+
+
+@contextmanager
+def exit_on_signals() -> Iterator[None]:
+    """Turn SIGTERM and a lost terminal into SystemExit, so that `with` blocks end in order."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    # A signal that is ignored, as under nohup, stays so.
+    mine = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_DFL]
+    for number in mine:
+        signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number in mine:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def raise_open_file_limit() -> None:
+    """500 users are 500 sockets on either side; a soft limit of 256 or 1,024 is common."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

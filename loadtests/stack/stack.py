@@ -1,0 +1,203 @@
+"""The stack: private MySQL and Redis, the twins and the floor, started, watched and stopped as one."""
+
+import errno
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import redis
+
+from loadtests.bootstrap import ROOT
+from loadtests.stack import process, state
+from loadtests.stack.roles import ROLES_OF, Role, define_roles
+from loadtests.stack.servers import LOOPBACK, MySQL, StackError
+from shared.settings import Settings
+
+START_LIMIT = 60.0
+"""Seconds that a role has to become ready."""
+INSTALL_LIMIT = 300.0
+"""Seconds for MySQL's first start, which writes a data folder."""
+PORT_LIMIT = 2.0
+"""Seconds to wait for a port that an earlier process may just be giving back."""
+TABLES = ("issues", "flush_ledger")
+
+
+class Stack:
+    """Processes with their data, logs and sockets under `run_dir`, which one Stack at a time can have.
+
+    With `pin`, on Linux with two cores or more, every process started here stays off the last core.
+    Use it as a context manager, from the main thread: the end of the block, however it is reached, stops all.
+
+    Its methods raise StackError, with a message for the person at the terminal, where something can't start.
+    """
+
+    def __init__(self, run_dir: Path, settings: Settings, pin: bool = False) -> None:
+        self.run_dir = run_dir.resolve()
+        # The servers are the stack's own: `reset` must never empty one that runs elsewhere.
+        self.settings = settings.model_copy(update={"mysql_host": LOOPBACK, "redis_host": LOOPBACK})
+        cores = sorted(os.sched_getaffinity(0)) if pin and sys.platform == "linux" else []
+        self._server_cpus = set(cores[:-1]) or None
+        self._generator_cpus = {cores[-1]} if self._server_cpus else None
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._state = state.State()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as cleanup:
+            cleanup.enter_context(process.exit_on_signals())
+            (self.run_dir / "logs").mkdir(parents=True, exist_ok=True)
+            cleanup.enter_context(state.lock(self.run_dir))
+            process.raise_open_file_limit()
+            self.mysql = MySQL(self.run_dir / "mysql", self.settings)
+            cleanup.callback(self.mysql.close)
+            self._roles = define_roles(self.run_dir, self.settings, self.mysql)
+            for role in self._roles:
+                self.log_path(role).unlink(missing_ok=True)
+            cleanup.callback(self.stop_all)
+            self._write_state()
+            self._cleanup = cleanup.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._cleanup.close()
+
+    def start(self, role: str) -> None:
+        """Start `role` and wait until it is ready. Does nothing if it runs."""
+        if self.alive(role):
+            return
+        spec = self._roles[role]
+        self._await_port(spec)
+        if role == "mysql":
+            self.mysql.prepare(self._install)
+        elif role == "redis":
+            (self.run_dir / "redis").mkdir(exist_ok=True)
+        self._spawn(role, spec.command)
+        self._await(role, spec.is_ready, START_LIMIT)
+
+    def stop(self, role: str) -> None:
+        """End `role` in order, by force after a while. Does nothing if it does not run."""
+        with process.signals_held():
+            child = self._processes.pop(role, None)
+            if child is not None:
+                process.stop(child)
+                self._write_state()
+
+    def kill(self, role: str) -> None:
+        """SIGKILL to every process of `role`, as a crash would have it."""
+        process.kill(self._processes[role])
+
+    def alive(self, role: str) -> bool:
+        """False if `role` was not started, was stopped, or died."""
+        child = self._processes.get(role)
+        return child is not None and child.poll() is None
+
+    def pid(self, role: str) -> int:
+        """Process id of `role`'s first process. Raises KeyError if it was not started."""
+        return self._processes[role].pid
+
+    def start_twin(self, twin: str) -> None:
+        """Start every role of `twin`. MySQL and Redis are started on their own."""
+        for role in ROLES_OF[twin]:
+            self.start(role)
+
+    def stop_twin(self, twin: str) -> None:
+        for role in reversed(ROLES_OF[twin]):
+            self.stop(role)
+
+    def stop_all(self) -> None:
+        """Stop what runs, the last that was started first."""
+        with process.signals_held():
+            for role in reversed(list(self._processes)):
+                self.stop(role)
+
+    def reset(self) -> None:
+        """Forget every event: empty the tables that are there, and the Redis. Needs both servers."""
+        with self.mysql.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("SHOW TABLES")
+            for table in {name for (name,) in cursor.fetchall()}.intersection(TABLES):
+                cursor.execute(f"TRUNCATE TABLE {table}")
+        with redis.Redis(LOOPBACK, self.settings.redis_port) as client:
+            client.flushall()
+
+    def base_url(self, twin: str) -> str:
+        return f"http://{self._roles[twin].address}"
+
+    def log_path(self, role: str) -> Path:
+        return self.run_dir / "logs" / f"{role}.log"
+
+    def generator_cpus(self) -> set[int] | None:
+        """The cores for the load generator; None where nothing is pinned."""
+        return self._generator_cpus
+
+    def mark_ready(self) -> None:
+        """Tell `make up`, which waits in another process, that all it wants is running."""
+        self._state.ready = True
+        self._write_state()
+
+    def _install(self, command: list[str]) -> None:
+        self._spawn("mysql_install", command)
+        installer = self._processes["mysql_install"]
+        self._await("mysql_install", lambda: installer.poll() == 0, INSTALL_LIMIT)
+        self.stop("mysql_install")
+
+    def _spawn(self, role: str, command: list[str]) -> None:
+        log = self.log_path(role)
+        with process.signals_held():
+            self._processes[role] = process.spawn(command, log, self._environment(), self._server_cpus)
+            self._write_state()
+
+    def _environment(self) -> dict[str, str]:
+        own = {name.upper(): str(value) for name, value in self.settings.model_dump().items()}
+        return {**os.environ, **own, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+
+    def _await(self, role: str, is_ready: Callable[[], bool], limit: float) -> None:
+        deadline = time.monotonic() + limit
+        while True:
+            status = self._processes[role].poll()
+            if is_ready():
+                return
+            if status is not None:
+                raise StackError(f"{role} ended with status {status}; {self._end_of_log(role)}")
+            if time.monotonic() > deadline:
+                raise StackError(f"{role} is not ready after {limit:.0f} s; {self._end_of_log(role)}")
+            time.sleep(0.05)
+
+    def _end_of_log(self, role: str) -> str:
+        path = self.log_path(role)
+        lines = path.read_text(errors="replace").splitlines()[-20:]
+        return "\n".join([f"the end of {path}:", *lines])
+
+    def _await_port(self, spec: Role) -> None:
+        deadline = time.monotonic() + PORT_LIMIT
+        while not _port_is_free(spec.host, spec.port):
+            if time.monotonic() > deadline:
+                raise StackError(f"port {spec.port} is taken; set {spec.port_variable} to another")
+            time.sleep(0.05)
+
+    def _write_state(self) -> None:
+        self._state.pids = {role: child.pid for role, child in self._processes.items()}
+        self._state.addresses = {
+            role: self._roles[role].address for role in self._processes if role in self._roles
+        }
+        self._state.write(self.run_dir)
+
+
+def _port_is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        # As servers do it: connections that just ended don't keep a port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise StackError(f"can't listen on {host}:{port}: {error.strerror}") from None
+            return False
+    return True

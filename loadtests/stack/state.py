@@ -1,0 +1,66 @@
+"""Who holds a run folder, and what runs there: a lock that dies with its owner, and a file to read."""
+
+import fcntl
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO
+
+from loadtests.stack.servers import StackError
+
+
+@dataclass
+class State:
+    ready: bool = False
+    """True once `make up` has everything running."""
+    pids: dict[str, int] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
+
+    def write(self, run_dir: Path) -> None:
+        draft = run_dir / "state.json.new"
+        draft.write_text(json.dumps(asdict(self)))
+        draft.replace(run_dir / "state.json")
+
+    @classmethod
+    def read(cls, run_dir: Path) -> "State":
+        """What is written there; the empty state where nothing is."""
+        try:
+            return cls(**json.loads((run_dir / "state.json").read_text()))
+        except FileNotFoundError:
+            return cls()
+
+
+def lock(run_dir: Path) -> IO[str]:
+    """Take `run_dir` until the file returned is closed. Raises StackError if another process has it."""
+    file = (run_dir / "lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise StackError(f"the stack is already running (pid {_pid(run_dir)}): `make down` first") from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def holder(run_dir: Path) -> int | None:
+    """Process id of the running stack; None where there is none. A pid file alone could name a stranger."""
+    try:
+        file = (run_dir / "lock").open()
+    except FileNotFoundError:
+        return None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _pid(run_dir)
+    return None
+
+
+def _pid(run_dir: Path) -> int:
+    while not (text := (run_dir / "lock").read_text()):  # just taken, about to be written
+        time.sleep(0.01)
+    return int(text)
