@@ -166,7 +166,7 @@ def answer_errors(app: FastAPI) -> None:
 
 
 class Watch:
-    """Times every request, under its route's pattern. Plain ASGI, since Starlette's base class costs a task."""
+    """Times every request, under its route's pattern. Plain ASGI: Starlette's base costs a task."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -1,15 +1,15 @@
 """What Redis keeps for the async twin: every key, and every script that touches it.
 
-| key               | type   | holds                                   | bound               | lives until       |
-|-------------------|--------|-----------------------------------------|---------------------|-------------------|
-| hpt:buffer        | hash   | fingerprint -> events, `at` -> last one | MAX_FINGERPRINTS    | claimed           |
-| hpt:batches       | list   | ids of claimed batches, oldest first    | one per batch       | each is dropped   |
-| hpt:batch:ID      | hash   | a claimed buffer                        | MAX_FINGERPRINTS    | in MySQL, dropped |
-| hpt:first_events  | stream | events whose fingerprint was not known  | maxmemory           | in MySQL, trimmed |
-| hpt:known:PERIOD  | set    | fingerprints seen in a period           | one period's new    | two periods       |
-| hpt:group:PROCESS | string | number of the last group it added       | one per API process | an hour unused    |
-| hpt:flushed_at    | string | when the last flush ended, Unix seconds | 1                   | overwritten       |
-| rq:*              | RQ's   | digest jobs                             | one waits, one runs | failed: an hour   |
+| key               | type   | holds                             | bound               | lives until       |
+|-------------------|--------|-----------------------------------|---------------------|-------------------|
+| hpt:buffer        | hash   | events by fingerprint, `at`: last | MAX_FINGERPRINTS    | claimed           |
+| hpt:batches       | list   | ids of batches, oldest first      | one per batch       | each is dropped   |
+| hpt:batch:ID      | hash   | a claimed buffer                  | MAX_FINGERPRINTS    | in MySQL, dropped |
+| hpt:first_events  | stream | events of unknown fingerprints    | maxmemory           | in MySQL, trimmed |
+| hpt:known:PERIOD  | set    | fingerprints seen in a period     | one period's new    | two periods       |
+| hpt:group:PROCESS | string | number of its last group          | one each            | an hour unused    |
+| hpt:flushed_at    | string | last flush, Unix seconds          | 1                   | overwritten       |
+| rq:*              | RQ's   | digest jobs                       | one waiting at most | failed: an hour   |
 
 Counts have no expiry, and `maxmemory-policy noeviction` makes a full Redis refuse new events (503)
 rather than evict counted ones. Fingerprints are 32 raw bytes here, half of their hex form.
