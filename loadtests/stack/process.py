@@ -100,16 +100,12 @@ def signals_held() -> Iterator[None]:
 
 
 @contextmanager
-def exit_on_signals() -> Iterator[None]:
-    """Turn SIGTERM and a lost terminal into SystemExit, so that `with` blocks end in order."""
-
-    def leave(number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    # A signal that is ignored, as under nohup, stays so.
+def interrupted_by_signals() -> Iterator[None]:
+    """SIGTERM and a lost terminal raise KeyboardInterrupt, as Ctrl-C does: `with` blocks end in order."""
+    # One that is ignored, as under nohup, stays so.
     mine = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_DFL]
     for number in mine:
-        signal.signal(number, leave)
+        signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:

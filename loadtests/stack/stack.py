@@ -50,8 +50,9 @@ class Stack:
 
     def __enter__(self) -> Self:
         with ExitStack() as cleanup:
-            cleanup.enter_context(process.exit_on_signals())
-            (self.run_dir / "logs").mkdir(parents=True, exist_ok=True)
+            cleanup.enter_context(process.interrupted_by_signals())
+            for folder in ("logs", "redis"):
+                (self.run_dir / folder).mkdir(parents=True, exist_ok=True)
             cleanup.enter_context(state.lock(self.run_dir))
             process.raise_open_file_limit()
             self.mysql = MySQL(self.run_dir / "mysql", self.settings)
@@ -69,18 +70,16 @@ class Stack:
     ) -> None:
         self._cleanup.close()
 
-    def start(self, role: str) -> None:
-        """Start `role` and wait until it is ready. Does nothing if it runs."""
-        if self.alive(role):
-            return
-        spec = self._roles[role]
-        self._await_port(spec)
-        if role == "mysql":
-            self.mysql.prepare(self._install)
-        elif role == "redis":
-            (self.run_dir / "redis").mkdir(exist_ok=True)
-        self._spawn(role, spec.command)
-        self._await(role, spec.is_ready, START_LIMIT)
+    def start(self, *roles: str) -> None:
+        """Start `roles` side by side and wait until all are ready; those that run already are left alone."""
+        missing = [role for role in roles if not self.alive(role)]
+        for role in missing:
+            self._await_port(self._roles[role])
+            if role == "mysql":
+                self.mysql.prepare(self._install)
+            self._spawn(role, self._roles[role].command)
+        for role in missing:
+            self._await(role, self._roles[role].is_ready, START_LIMIT)
 
     def stop(self, role: str) -> None:
         """End `role` in order, by force after a while. Does nothing if it does not run."""
@@ -105,8 +104,7 @@ class Stack:
 
     def start_twin(self, twin: str) -> None:
         """Start every role of `twin`. MySQL and Redis are started on their own."""
-        for role in ROLES_OF[twin]:
-            self.start(role)
+        self.start(*ROLES_OF[twin])
 
     def stop_twin(self, twin: str) -> None:
         for role in reversed(ROLES_OF[twin]):

@@ -1,0 +1,57 @@
+"""One private stack for the whole test run, on free ports, in a folder that goes with it."""
+
+import random
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loadtests.stack import Stack
+from shared.settings import Settings
+
+URL_FIXTURES = {"naive_sync": "naive_url", "async_dedup": "async_url"}
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def free_settings() -> Settings:
+    """Settings with every port free at this moment, and a flush often enough to wait for."""
+    names = [name for name in Settings.model_fields if name.endswith("_port")]
+    # Below the range from which the kernel takes the ports of outgoing connections.
+    ports = filter(is_free, random.sample(range(20_000, 30_000), 100))
+    return Settings(flush_interval=0.5).model_copy(update=dict(zip(names, ports, strict=False)))
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """A stack with MySQL and Redis running, and nothing else."""
+    with (
+        tempfile.TemporaryDirectory(prefix="twins-") as folder,
+        Stack(Path(folder), free_settings()) as private,
+    ):
+        private.start("mysql")
+        private.start("redis")
+        yield private
+
+
+@pytest.fixture(scope="session")
+def naive_url(stack: Stack) -> str:
+    stack.start_twin("naive_sync")
+    return stack.base_url("naive_sync")
+
+
+@pytest.fixture(scope="session")
+def async_url(stack: Stack) -> str:
+    stack.start_twin("async_dedup")
+    return stack.base_url("async_dedup")
+
+
+@pytest.fixture(params=URL_FIXTURES)
+def twin_url(request: pytest.FixtureRequest) -> str:
+    """The address of each twin in turn."""
+    return str(request.getfixturevalue(URL_FIXTURES[request.param]))
