@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sqlalchemy import Engine, RowMapping, select, tuple_
+from sqlalchemy import Engine, RowMapping, func, select, tuple_
 
 from shared.answer import Problem, Refused, iso
 from shared.db import or_unavailable
@@ -16,8 +16,8 @@ from shared.event import problems
 from shared.model import Issue
 
 COLUMNS = list(Issue.__table__.columns)
-LISTED = Issue.message != ""
-"""A count that was flushed before its digest has no message yet."""
+LISTED = func.char_length(Issue.message) > 0
+"""A count flushed before its digest has no message yet. Asked by length: SQL takes " " for equal to ""."""
 
 
 class Sort(StrEnum):
@@ -73,7 +73,9 @@ def page(engine: Engine, query: Query) -> Page:
     key = getattr(Issue, query.sort)
     statement = select(*COLUMNS).where(LISTED).order_by(key.desc(), Issue.id.desc()).limit(query.limit + 1)
     if query.service is not None:
-        statement = statement.where(Issue.service == query.service)
+        # By length too, since trailing spaces don't count in SQL's `=`.
+        same_length = func.char_length(Issue.service) == len(query.service)
+        statement = statement.where(Issue.service == query.service, same_length)
     if query.cursor is not None:
         statement = statement.where(tuple_(key, Issue.id) < tuple_(*_position(query)))
     with or_unavailable(), engine.connect() as connection:

@@ -31,10 +31,13 @@ redis_operation_duration = Histogram(
 db_pool_connections = Gauge("db_pool_connections", "Connections of the MySQL pool.", ("state",))
 
 UNMATCHED = "unmatched"
+OTHER = "other"
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+"""The client may send any other word: as a label, each would be kept for ever."""
 
 
 def observe_request(route: str, method: str, status: int, seconds: float) -> None:
-    duration, count = _children(route, method, status)
+    duration, count = _children(route, method if method in METHODS else OTHER, status)
     duration.observe(seconds)
     count.inc()
 
