@@ -8,6 +8,7 @@ from http import HTTPStatus
 from time import perf_counter
 
 from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute
 from redis import RedisError
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
@@ -94,7 +95,16 @@ def create_app() -> FastAPI:
         body, content_type = metrics.exposition()
         return Response(body, headers={"Content-Type": content_type})
 
+    answer_head(app)
     return app
+
+
+def answer_head(app: FastAPI) -> None:
+    """HEAD wherever there is GET, as Flask does it by itself; not a line of its own in the document."""
+    app.openapi()  # is kept from here on
+    for route in app.routes:
+        if isinstance(route, APIRoute) and route.methods and "GET" in route.methods:
+            route.methods.add("HEAD")
 
 
 async def read_body(request: Request) -> bytes:
