@@ -239,6 +239,10 @@ class Buffer:
                 sum(int(count or 0) for count in column) for column in zip(*pipeline.execute(), strict=True)
             ]
 
+    def check_room(self) -> None:
+        """Raises redis.RedisError where an event would be refused: to append nothing needs room as well."""
+        self.redis.append(FLUSHED_AT, b"")
+
     def mark_flushed(self) -> None:
         self.redis.set(FLUSHED_AT, time.time())
 

@@ -45,7 +45,10 @@ def digest_queue(settings: Settings, timeout: float | None) -> Queue:
 
 def digest() -> None:
     """The RQ job."""
-    buffer, engine = _parts()
+    digest_all(*_parts())
+
+
+def digest_all(buffer: Buffer, engine: Engine) -> None:
     for _ in repeat(None, MAX_ROUNDS):
         if not digest_some(buffer, engine):
             return

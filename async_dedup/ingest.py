@@ -49,13 +49,15 @@ class Ingest:
 
     async def _add(self, events: list[Event], futures: list[asyncio.Future[None]]) -> None:
         group_events.observe(len(events))
-        failure = None
+        failure: Exception | None = None
         try:
             if await self._buffer.add(events):
                 self._start_nudging()
         except RedisError as error:
             log.warning("%d events not counted: %s", len(events), error)
             failure = unavailable("The event could not be kept")
+        except Exception as error:  # noqa: BLE001 - a bug: each client gets its 500, none is left waiting
+            failure = error
         for future in futures:
             if future.cancelled():  # its client has gone; the others of the group have not
                 continue

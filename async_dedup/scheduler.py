@@ -7,7 +7,7 @@ import logging
 import signal
 from datetime import UTC, datetime
 
-from apscheduler.schedulers.blocking import BlockingScheduler
+from apscheduler.schedulers.background import BackgroundScheduler
 from prometheus_client import start_http_server
 from redis import RedisError
 from rq import Queue
@@ -15,21 +15,27 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from async_dedup.buffer import Buffer
-from async_dedup.digest import digest_queue, enqueue_digest
+from async_dedup.digest import digest_all, digest_queue, enqueue_digest
 from async_dedup.flush import flush
 from shared.db import create_tables_when_up, make_engine
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
+LATE_DIGEST = 60.0
+"""Seconds. RQ needs room in Redis for its own books: once first events fill it, no job can start."""
+
 
 def tick(buffer: Buffer, engine: Engine, queue: Queue) -> None:
     """A flush that fails is tried again by the next tick: the buffer and its batches are still there."""
     try:
-        # The API's nudge may have died with the API, or its job with a worker.
-        if buffer.state().first_events:
-            enqueue_digest(queue)
+        # First, since it needs no room in Redis, and makes some.
         flush(buffer, engine)
+        state = buffer.state()
+        if state.queue_age > LATE_DIGEST:
+            digest_all(buffer, engine)
+        elif state.first_events:  # the API's nudge may have died with the API, or its job with a worker
+            enqueue_digest(queue)
     except (RedisError, SQLAlchemyError) as error:
         log.warning("The flush failed and will be tried again: %s", error)
 
@@ -40,7 +46,7 @@ def main() -> None:
     engine = make_engine(settings, pool_size=1, isolation_level="READ COMMITTED")
     create_tables_when_up(engine)
     parts = (Buffer(settings), engine, digest_queue(settings, settings.redis_timeout))
-    scheduler = BlockingScheduler(timezone=UTC)
+    scheduler = BackgroundScheduler(timezone=UTC)
     scheduler.add_job(
         tick,
         "interval",
@@ -51,10 +57,13 @@ def main() -> None:
         max_instances=1,
         misfire_grace_time=None,
     )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: scheduler.shutdown(wait=False))
+    # Blocked before any thread starts, so that they come here and never into the middle of a flush.
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     start_http_server(settings.scheduler_metrics_port, settings.host)
     scheduler.start()
+    signal.sigwait(signals)
+    scheduler.shutdown()
 
 
 if __name__ == "__main__":

@@ -1,19 +1,42 @@
 """The RQ worker: `python -m async_dedup.worker`."""
 
+import time
+from contextlib import suppress
+
 from prometheus_client import start_http_server
-from rq import SimpleWorker
+from redis import RedisError
+from rq import Queue, SimpleWorker
+from rq.exceptions import StopRequested
 
 from async_dedup.digest import digest_queue
 from shared.db import create_tables_when_up, make_engine
 from shared.settings import Settings
 
 
+class Worker(SimpleWorker):
+    """RQ's also ends where Redis fails it in the middle of a job; this one knows whether it was told to."""
+
+    told_to_stop = False
+
+    def handle_warm_shutdown_request(self) -> None:
+        Worker.told_to_stop = True  # of the class: the signal may reach the worker before the present one
+
+
 def main() -> None:
     settings = Settings()
     create_tables_when_up(make_engine(settings, pool_size=1))
     start_http_server(settings.worker_metrics_port, settings.host)
+    queue = digest_queue(settings, timeout=None)
+    while not Worker.told_to_stop:
+        work(queue)
+
+
+def work(queue: Queue) -> None:
     # A job is a few milliseconds of SQL: a fork for each would cost more than the job.
-    SimpleWorker([digest_queue(settings, timeout=None)]).work(logging_level="WARNING")
+    with suppress(RedisError, StopRequested):
+        Worker([queue]).work(logging_level="WARNING")
+    with suppress(RedisError, StopRequested):
+        time.sleep(0 if Worker.told_to_stop else 1)
 
 
 if __name__ == "__main__":

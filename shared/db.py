@@ -19,6 +19,8 @@ from shared.settings import Settings
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 2
+READ_TIMEOUT = 60
+"""Seconds for one statement: more than InnoDB waits for a lock. Without it a lost MySQL holds a flush up."""
 DEADLOCK_OR_LOCK_WAIT = (1213, 1205)
 
 
@@ -32,7 +34,7 @@ def make_engine(settings: Settings, pool_size: int, isolation_level: str = "REPE
         # A connection that died with a restarted MySQL is replaced before it is used, not after it failed.
         pool_pre_ping=True,
         isolation_level=isolation_level,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT},
+        connect_args={"connect_timeout": CONNECT_TIMEOUT, "read_timeout": READ_TIMEOUT},
     )
     watch_engine(engine)
     return engine
