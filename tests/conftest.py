@@ -39,6 +39,13 @@ def stack() -> Iterator[Stack]:
         yield private
 
 
+@pytest.fixture
+def run_dir() -> Iterator[Path]:
+    """An empty folder for a stack of the test's own."""
+    with tempfile.TemporaryDirectory(prefix="twins-") as folder:
+        yield Path(folder).resolve()
+
+
 @pytest.fixture(scope="session")
 def naive_url(stack: Stack) -> str:
     stack.start_twin("naive_sync")

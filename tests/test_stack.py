@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,12 +39,6 @@ with Stack(Path(sys.argv[1]), Settings()) as stack:
     stack.start("mysql", "redis")
     print("ready")
 """
-
-
-@pytest.fixture
-def run_dir() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="twins-") as folder:
-        yield Path(folder).resolve()
 
 
 class CommandLine:
@@ -238,7 +231,7 @@ def test_a_normal_user_can_run_the_servers(run_dir: Path) -> None:
         text=True,
         check=False,
     )
-    print(done.stderr); assert (done.stdout, done.stderr) == ("ready\n", "")
+    assert (done.stdout, done.stderr) == ("ready\n", "")
     assert (data / "redis" / "appendonlydir").stat().st_uid != 0
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 import psutil
 
@@ -39,10 +39,9 @@ def run(run_dir: Path) -> int:
         say(introduction(stack))
         stack.mark_ready()
         watch(stack)
-    return 0
 
 
-def watch(stack: Stack) -> None:
+def watch(stack: Stack) -> NoReturn:
     """Tell of every role that dies, until a signal comes. To restart one would hide the fault."""
     running = {role for roles in ROLES for role in roles}
     while True:
@@ -65,8 +64,9 @@ Try:  curl -s {async_}/api/v1/errors/log -H 'Content-Type: application/json' -d 
 
 def up(run_dir: Path) -> int:
     """Start `run` in the background and show what it says until all is ready."""
-    if holder(run_dir) is not None:
-        return already_up(run_dir)
+    running = holder(run_dir)
+    if running is not None:
+        return already_up(run_dir, running)
     (run_dir / "logs").mkdir(parents=True, exist_ok=True)
     log = run_dir / "logs" / "stack.log"
     with log.open("wb") as output, log.open() as said:
@@ -90,19 +90,18 @@ def up(run_dir: Path) -> int:
 def follow(supervisor: subprocess.Popen[bytes], said: IO[str], run_dir: Path) -> int:
     ready = False
     while not ready and supervisor.poll() is None:
-        ready = holder(run_dir) == supervisor.pid and State.read(run_dir).ready
+        ready = State.read(run_dir, supervisor.pid).ready
         print(said.read(), end="", flush=True)
         time.sleep(0.05)
     print(said.read(), end="", flush=True)
     return 0 if ready else 1
 
 
-def already_up(run_dir: Path) -> int:
-    if State.read(run_dir).ready:
-        say("already up:")
-        return status(run_dir)
-    say(f"the stack is already running (pid {holder(run_dir)}): `make down` first")
-    return 1
+def already_up(run_dir: Path, running: int) -> int:
+    if not State.read(run_dir, running).ready:
+        raise StackError(f"the stack is already running (pid {running}): `make down` first")
+    say("already up:")
+    return status(run_dir)
 
 
 def status(run_dir: Path) -> int:
@@ -111,7 +110,7 @@ def status(run_dir: Path) -> int:
     if supervisor is None:
         say("the stack is not running")
         return 3
-    state = State.read(run_dir)
+    state = State.read(run_dir, supervisor)
     dead = 0
     for role, pid in state.pids.items():
         runs = is_child(pid, supervisor)

@@ -163,12 +163,17 @@ def redis_binary() -> str:
     return str(get_binary_path())
 
 
+def redis_call(port: int, word: str) -> str:
+    """The answer to a command of one word, such as `+PONG`. Raises OSError where nobody answers."""
+    with socket.create_connection((LOOPBACK, port), timeout=10) as connection:
+        connection.sendall(f"{word}\r\n".encode())
+        return connection.recv(200).decode().strip()
+
+
 def redis_is_ready(port: int) -> bool:
     """True once PING is answered; while it loads its file Redis answers an error instead."""
     try:
-        with socket.create_connection((LOOPBACK, port), timeout=2) as connection:
-            connection.sendall(b"PING\r\n")
-            return connection.recv(16).startswith(b"+PONG")
+        return redis_call(port, "PING") == "+PONG"
     except OSError:
         return False
 

