@@ -16,6 +16,7 @@ rather than evict counted ones. Fingerprints are 32 raw bytes here, half of thei
 """
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -50,20 +51,28 @@ KNOWN_PERIOD = 60
 
 AT = "at"
 
+FORGOTTEN = -2
+
 # A retried group must not count twice, so the group's number is checked and set with its counts.
 # HINCRBY's answer equals the increment only for a fingerprint that is new in this buffer: only then
-# are the sets of known ones worth asking.
+# are the sets of known ones worth asking. A process leaves the payload out where it has sent it before,
+# which holds only as long as Redis remembers the process.
 # KEYS: buffer, batches, sealed batch, first_events, known this period, known last period, group
 # ARGV: group number, batch id, most fingerprints, known ttl, then (fingerprint, events, payload)...
-# Returns the number of first events, or -1 for a group that was added before.
+# Returns the number of first events, -1 for a group that was added before, -2 for a forgotten process.
 ADD = """
-if tonumber(redis.call('GET', KEYS[7]) or 0) >= tonumber(ARGV[1]) then
+local last = tonumber(redis.call('GET', KEYS[7]) or 0)
+if last >= tonumber(ARGV[1]) then
     return -1
+elseif last == 0 and ARGV[1] ~= '1' then
+    return -2
 end
 redis.call('SET', KEYS[7], ARGV[1], 'EX', 3600)
 local first = 0
 for i = 5, #ARGV, 3 do
-    if redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1]) == tonumber(ARGV[i + 1])
+    local events = redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1])
+    if ARGV[i + 2] ~= ''
+        and events == tonumber(ARGV[i + 1])
         and redis.call('SISMEMBER', KEYS[6], ARGV[i]) == 0
         and redis.call('SADD', KEYS[5], ARGV[i]) == 1
     then
@@ -141,8 +150,13 @@ class AsyncBuffer:
             single_connection_client=True,
         )
         self._add = self._redis.register_script(ADD)
+        self._start_anew()
+
+    def _start_anew(self) -> None:
         self._process = uuid4().hex
         self._group = 0
+        self._period = 0
+        self._known: set[str] = set()
 
     async def add(self, events: Sequence[Event]) -> int:
         """Counts a group of events in one round trip; all are on disk when this returns.
@@ -150,27 +164,43 @@ class AsyncBuffer:
         Returns the number of first events, or -1 where the first try had arrived after all.
         Raises redis.RedisError where the events were not counted, or where nobody can tell.
         """
+        with redis_operation_duration.labels("add").time():
+            answer = await self._add_once(events)
+            if answer == FORGOTTEN:
+                self._start_anew()
+                answer = await self._add_once(events)
+        self._known.update(event.fingerprint for event in events)
+        return answer
+
+    async def _add_once(self, events: Sequence[Event]) -> int:
         self._group += 1
         keys, arguments = self._call(events)
-        with redis_operation_duration.labels("add").time():
-            try:
-                return int(await self._add(keys, arguments))
-            except (RedisConnectionError, RedisTimeout):
-                return int(await self._add(keys, arguments))
+        try:
+            return int(await self._add(keys, arguments))
+        except (RedisConnectionError, RedisTimeout):
+            return int(await self._add(keys, arguments))
 
     def _call(self, events: Sequence[Event]) -> tuple[list[str], list[bytes | str | int]]:
         batch_id = uuid4().hex
-        period = int(time.time() / KNOWN_PERIOD)
+        period = self._forget_known()
         keys = [BUFFER, BATCHES, BATCH + batch_id, FIRST_EVENTS, f"{KNOWN}{period}", f"{KNOWN}{period - 1}"]
         arguments: list[bytes | str | int] = [self._group, batch_id, MAX_FINGERPRINTS, 2 * KNOWN_PERIOD]
-        counts: dict[str, int] = {}
+        firsts: dict[str, Event] = {}
         for event in events:
-            counts[event.fingerprint] = counts.get(event.fingerprint, 0) + 1
-        firsts = {event.fingerprint: event for event in reversed(events)}
-        for fingerprint, count in counts.items():
-            payload = firsts[fingerprint].model_dump_json(by_alias=True)
-            arguments += (bytes.fromhex(fingerprint), count, payload)
+            firsts.setdefault(event.fingerprint, event)
+        counts = Counter(event.fingerprint for event in events)
+        for fingerprint, first in firsts.items():
+            payload = "" if fingerprint in self._known else first.model_dump_json(by_alias=True)
+            arguments += (bytes.fromhex(fingerprint), counts[fingerprint], payload)
         return [*keys, GROUP + self._process], arguments
+
+    def _forget_known(self) -> int:
+        """The present period; with a new one every payload is sent once more."""
+        period = int(time.time() / KNOWN_PERIOD)
+        if period != self._period:
+            self._period = period
+            self._known.clear()
+        return period
 
     async def ping(self) -> bool:
         try:
@@ -209,8 +239,11 @@ class Buffer:
         return Batch(batch_id, counts, last_seen)
 
     def drop(self, batch_id: str) -> None:
-        """Only after the batch's commit. To drop it twice does no harm."""
-        with self.redis.pipeline() as pipeline:
+        """Only after the batch's commit. To drop it twice does no harm; half a drop is finished by the next.
+
+        Not in a MULTI: a full Redis refuses to queue anything in one, and only a drop can make room.
+        """
+        with self.redis.pipeline(transaction=False) as pipeline:
             pipeline.unlink(BATCH + batch_id).lrem(BATCHES, 1, batch_id).execute()
 
     def first_events(self, limit: int) -> list[FirstEvent]:

@@ -17,6 +17,7 @@ class Worker(SimpleWorker):
     """RQ's also ends where Redis fails it in the middle of a job; this one knows whether it was told to."""
 
     told_to_stop = False
+    max_connection_wait_time = 1.0  # RQ's own minute is how long rows would be missing after Redis is back
 
     def handle_warm_shutdown_request(self) -> None:
         Worker.told_to_stop = True  # of the class: the signal may reach the worker before the present one

@@ -1,0 +1,165 @@
+"""The async twin's parts, used without its HTTP side, against the stack's real MySQL and Redis."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import redis
+from sqlalchemy import Engine, RowMapping, select
+
+from async_dedup.buffer import AsyncBuffer, Batch, Buffer
+from async_dedup.digest import digest_all
+from async_dedup.flush import flush
+from loadtests.stack import ROLES_OF, Stack
+from loadtests.stack.process import spawn
+from shared.db import create_tables, make_engine
+from shared.event import Event
+from shared.model import Issue
+from shared.settings import Settings
+
+LIMIT = 20.0
+"""Seconds to wait for what must come; a test that waits this long has failed."""
+
+
+@contextmanager
+def alone(stack: Stack) -> Iterator[None]:
+    """Both servers empty, and none of the async twin's processes; those that ran are back at the end."""
+    twin = ROLES_OF["async_dedup"]
+    ran = [role for role in twin if stack.alive(role)]
+    stack.stop_twin("async_dedup")
+    servers_up(stack)
+    create_tables_of(stack)
+    stack.reset()
+    try:
+        yield
+    finally:
+        stack.stop_twin("async_dedup")
+        servers_up(stack)
+        stack.reset()
+        for role in ran:
+            stack.start(role)
+
+
+def servers_up(stack: Stack) -> None:
+    stack.start("mysql")
+    stack.start("redis")
+
+
+def create_tables_of(stack: Stack) -> None:
+    engine = engine_of(stack)
+    create_tables(engine)
+    engine.dispose()
+
+
+def engine_of(stack: Stack) -> Engine:
+    """As worker and scheduler have it."""
+    return make_engine(stack.settings, pool_size=1, isolation_level="READ COMMITTED")
+
+
+async def add(settings: Settings, *groups: Sequence[Event]) -> list[int]:
+    """What `AsyncBuffer.add` returns for each group."""
+    buffer = AsyncBuffer(settings)
+    try:
+        return [await buffer.add(group) for group in groups]
+    finally:
+        await buffer.close()
+
+
+def event(message: str, stack_trace: str | None = None) -> Event:
+    return Event.model_validate({"message": message, "stackTrace": stack_trace})
+
+
+def counted(buffer: Buffer) -> dict[str, int]:
+    """Events per fingerprint that the open buffer and all batches hold."""
+    counts: dict[str, int] = {}
+    for each in [open_buffer(buffer), *(batch.counts for batch in claimed(buffer))]:
+        for fingerprint, events in each.items():
+            counts[fingerprint] = counts.get(fingerprint, 0) + events
+    return counts
+
+
+def open_buffer(buffer: Buffer) -> dict[str, int]:
+    """Events per fingerprint that nobody has claimed yet."""
+    fields = buffer.redis.hgetall("hpt:buffer")
+    return {name.hex(): int(events) for name, events in fields.items() if name != b"at"}
+
+
+def claimed(buffer: Buffer) -> list[Batch]:
+    batches = [buffer.read(batch_id) for batch_id in buffer.batches()]
+    return [batch for batch in batches if batch is not None]
+
+
+def drain(buffer: Buffer, engine: Engine) -> None:
+    digest_all(buffer, engine)
+    flush(buffer, engine)
+
+
+def rows(engine: Engine) -> dict[str, RowMapping]:
+    """Every issue, also one without a payload, by fingerprint."""
+    with engine.connect() as connection:
+        found = connection.execute(select(*Issue.__table__.columns)).mappings().all()
+    return {row["fingerprint"]: row for row in found}
+
+
+def times_seen(engine: Engine) -> dict[str, int]:
+    return {fingerprint: row["times_seen"] for fingerprint, row in rows(engine).items()}
+
+
+def wait_until(true: Callable[[], object], limit: float = LIMIT) -> None:
+    deadline = time.monotonic() + limit
+    while not true():
+        assert time.monotonic() < deadline, "what the test waits for did not come"
+        time.sleep(0.01)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Makes a child process use the same servers and ports."""
+    own = {name.upper(): str(value) for name, value in settings.model_dump().items()}
+    return {**os.environ, **own, "PYTHONPATH": str(Path(__file__).parent.parent)}
+
+
+@contextmanager
+def running(settings: Settings, log: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A Python process that is gone at the end of the block, whatever happens in it."""
+    process = spawn([sys.executable, *command], log, environment(settings), None)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """A process that is there but does not answer."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def full(client: "redis.Redis") -> Iterator[None]:
+    """A Redis without any room left."""
+    before = configured(client, "maxmemory")
+    client.config_set("maxmemory", 1)
+    try:
+        yield
+    finally:
+        client.config_set("maxmemory", before)
+
+
+def configured(client: Any, name: str) -> str:
+    return str(client.config_get(name)[name])
+
+
+def commands(client: Any) -> dict[str, int]:
+    """Calls of every command since the last CONFIG RESETSTAT, also from inside scripts."""
+    return {name.removeprefix("cmdstat_"): s["calls"] for name, s in client.info("commandstats").items()}

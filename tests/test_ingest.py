@@ -1,0 +1,316 @@
+"""Group commit: who shares a round trip, who may fail without the others, and what never blocks."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+
+import pytest
+from redis import RedisError
+from rq import Queue
+
+from async_dedup.buffer import AsyncBuffer, Buffer
+from async_dedup.digest import digest_queue, enqueue_digest
+from async_dedup.ingest import MAX_GROUP, Ingest
+from loadtests.stack import Stack
+from shared.answer import Refused
+from shared.event import Event
+from shared.settings import Settings
+from tests.parts import LIMIT, alone, counted, event, frozen
+
+A, B = event("a"), event("b")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _alone(stack: Stack) -> Iterator[None]:
+    with alone(stack):
+        yield
+
+
+@pytest.fixture
+def settings(stack: Stack) -> Settings:
+    stack.reset()
+    return stack.settings
+
+
+@pytest.fixture
+def buffer(settings: Settings) -> Buffer:
+    return Buffer(settings)
+
+
+class Watched(AsyncBuffer):
+    """The real one; remembers the groups, and how many of them were in flight at once."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.groups: list[int] = []
+        self.in_flight = 0
+        self.most_in_flight = 0
+
+    async def add(self, events: Sequence[Event]) -> int:
+        self.groups.append(len(events))
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            return await super().add(events)
+        finally:
+            self.in_flight -= 1
+
+
+def no_nudge() -> None:
+    pass
+
+
+async def outcomes(ingest: Ingest, events: Sequence[Event]) -> list[BaseException | None]:
+    """What each of the requests gets that arrive together."""
+    return await asyncio.gather(*map(ingest, events), return_exceptions=True)
+
+
+def test_500_requests_share_groups_of_which_one_at_a_time_is_in_flight(
+    settings: Settings, buffer: Buffer
+) -> None:
+    async def scenario() -> Watched:
+        client = Watched(settings)
+        ingest = Ingest(client, no_nudge)
+
+        async def user() -> None:
+            for _ in range(4):
+                await ingest(A)
+
+        await asyncio.gather(*(user() for _ in range(500)))
+        await client.close()
+        return client
+
+    client = asyncio.run(scenario())
+    assert client.most_in_flight == 1
+    assert sum(client.groups) == 2000
+    assert len(client.groups) <= 4 + 1  # the first request of all may have gone alone
+    assert counted(buffer) == {A.fingerprint: 2000}
+
+
+def test_no_group_is_so_large_that_its_script_holds_redis_up(settings: Settings, buffer: Buffer) -> None:
+    async def scenario() -> Watched:
+        client = Watched(settings)
+        await outcomes(Ingest(client, no_nudge), [A] * (2 * MAX_GROUP + 1))
+        await client.close()
+        return client
+
+    assert asyncio.run(scenario()).groups == [MAX_GROUP, MAX_GROUP, 1]
+    assert counted(buffer) == {A.fingerprint: 2 * MAX_GROUP + 1}
+
+
+def test_a_request_that_is_cancelled_does_not_hurt_the_others_of_its_group(
+    settings: Settings, buffer: Buffer
+) -> None:
+    async def scenario() -> list[BaseException | None]:
+        client = AsyncBuffer(settings)
+        ingest = Ingest(client, no_nudge)
+        requests = [asyncio.ensure_future(ingest(each)) for each in (A, A, B)]
+        await asyncio.sleep(0)  # one turn of the loop: all three have joined the group
+        requests[0].cancel()
+        answers = await asyncio.gather(*requests, return_exceptions=True)
+        await client.close()
+        return answers
+
+    gone, *others = asyncio.run(scenario())
+    assert isinstance(gone, asyncio.CancelledError)
+    assert others == [None, None]
+    assert counted(buffer) == {A.fingerprint: 2, B.fingerprint: 1}
+
+
+class Broken(AsyncBuffer):
+    """Fails once in a way that nobody thought of, which the real one can't be made to do."""
+
+    broken = True
+
+    async def add(self, events: Sequence[Event]) -> int:
+        if self.broken:
+            self.broken = False
+            raise ZeroDivisionError
+        return await super().add(events)
+
+
+def test_an_unexpected_error_reaches_every_request_of_its_group_and_no_later_one(
+    settings: Settings, buffer: Buffer
+) -> None:
+    async def scenario() -> tuple[list[BaseException | None], BaseException | None]:
+        client = Broken(settings)
+        ingest = Ingest(client, no_nudge)
+        async with asyncio.timeout(10):
+            failed = await outcomes(ingest, [A, B])
+            later = (await outcomes(ingest, [B]))[0]
+        await client.close()
+        return failed, later
+
+    failed, later = asyncio.run(scenario())
+    assert [type(error) for error in failed] == [ZeroDivisionError, ZeroDivisionError]
+    assert later is None
+    assert counted(buffer) == {B.fingerprint: 1}
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A server that accepts connections and never answers."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+def test_the_loop_runs_on_while_the_worker_can_not_be_told(
+    settings: Settings, buffer: Buffer, silent_port: int
+) -> None:
+    queue = digest_queue(settings.model_copy(update={"redis_port": silent_port}), timeout=2.0)
+    started, ended = threading.Event(), threading.Event()
+
+    def nudge() -> None:
+        started.set()
+        try:
+            enqueue_digest(queue)
+        finally:
+            ended.set()
+
+    async def scenario() -> int:
+        client = AsyncBuffer(settings)
+        ingest = Ingest(client, nudge)
+        await ingest(A)
+        await asyncio.to_thread(started.wait, 10)
+        acknowledged = 0
+        while not ended.is_set() and acknowledged < 100:
+            await ingest(A)
+            acknowledged += 1
+        in_time = not ended.is_set()
+        await asyncio.to_thread(ended.wait, 10)
+        await client.close()
+        return acknowledged if in_time else 0
+
+    assert asyncio.run(scenario()) == 100
+    assert counted(buffer) == {A.fingerprint: 101}
+
+
+def test_first_events_that_come_together_leave_one_job(settings: Settings, buffer: Buffer) -> None:
+    async def scenario() -> int:
+        client = AsyncBuffer(settings)
+        nudged = asyncio.Event()
+        loop, calls = asyncio.get_running_loop(), 0
+
+        def nudge() -> None:
+            nonlocal calls
+            calls += 1
+            enqueue_digest(digest_queue(settings, 2.0))
+            loop.call_soon_threadsafe(nudged.set)
+
+        ingest = Ingest(client, nudge)
+        for number in range(50):
+            await ingest(event(f"first {number}"))
+        async with asyncio.timeout(10):
+            await nudged.wait()
+        await client.close()
+        return calls
+
+    assert asyncio.run(scenario()) <= 2  # a slow machine may need more than one NUDGE_INTERVAL for all 50
+    assert Queue("digest", connection=buffer.redis).count == 1
+
+
+def test_known_fingerprints_leave_the_worker_alone(settings: Settings, buffer: Buffer) -> None:
+    async def scenario() -> int:
+        client = AsyncBuffer(settings)
+        await client.add([A])
+        calls = 0
+
+        def nudge() -> None:
+            nonlocal calls
+            calls += 1
+
+        ingest = Ingest(client, nudge)
+        for _ in range(10):
+            await ingest(A)
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        await asyncio.gather(*tasks)
+        await client.close()
+        return calls
+
+    assert asyncio.run(scenario()) == 0
+
+
+def test_a_frozen_redis_turns_into_503_and_no_count_is_wrong_when_it_thaws(
+    stack: Stack, settings: Settings, buffer: Buffer
+) -> None:
+    """Each group is tried twice, and both tries reach Redis in the end: neither counts twice."""
+    impatient = settings.model_copy(update={"redis_timeout": 0.3})
+
+    async def scenario() -> tuple[int, int]:
+        client = AsyncBuffer(impatient)
+        ingest = Ingest(client, no_nudge)
+        await ingest(A)
+        with frozen(stack.pid("redis")):
+            first = asyncio.gather(*map(ingest, [A, A, B]), return_exceptions=True)
+            await asyncio.sleep(0)
+            second = asyncio.gather(*map(ingest, [A, B, B]), return_exceptions=True)
+            async with asyncio.timeout(LIMIT):
+                answers = [*await first, *await second]
+        assert all(isinstance(answer, Refused) and answer.status == 503 for answer in answers)
+        thawed = await outcomes(ingest, [A, B])
+        await client.close()
+        return 1 + thawed.count(None), len(answers)
+
+    acknowledged, unanswered = asyncio.run(scenario())
+    assert acknowledged == 3
+    assert acknowledged <= sum(counted(buffer).values()) <= acknowledged + unanswered
+
+
+def test_a_redis_that_is_killed_keeps_what_it_acknowledged(
+    stack: Stack, settings: Settings, buffer: Buffer
+) -> None:
+    async def scenario() -> tuple[int, int]:
+        client = AsyncBuffer(settings)
+        ingest = Ingest(client, no_nudge)
+        acknowledged = unanswered = 0
+
+        async def user() -> None:
+            nonlocal acknowledged, unanswered
+            while not unanswered:
+                try:
+                    await ingest(A)
+                    acknowledged += 1
+                except Refused:
+                    unanswered += 1
+                if acknowledged == 2000:
+                    stack.kill("redis")
+
+        await asyncio.gather(*(user() for _ in range(20)))
+        await client.close()
+        return acknowledged, unanswered
+
+    acknowledged, unanswered = asyncio.run(scenario())
+    stack.start("redis")
+    assert acknowledged >= 2000
+    assert acknowledged <= counted(buffer)[A.fingerprint] <= acknowledged + unanswered
+
+
+def test_only_redis_and_no_other_part_can_make_the_ingest_wait(stack: Stack, settings: Settings) -> None:
+    async def scenario() -> list[BaseException | None]:
+        client = AsyncBuffer(settings)
+        answers = await outcomes(Ingest(client, no_nudge), [A, B])
+        await client.close()
+        return answers
+
+    with frozen(stack.pid("mysql")):
+        assert asyncio.run(scenario()) == [None, None]
+
+
+def test_without_redis_a_request_is_refused_with_the_time_to_come_back(settings: Settings) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        nowhere = settings.model_copy(update={"redis_port": unused.getsockname()[1]})
+
+        async def scenario() -> BaseException | None:
+            client = AsyncBuffer(nowhere)
+            answer = (await outcomes(Ingest(client, no_nudge), [A]))[0]
+            await client.close()
+            return answer
+
+        refused = asyncio.run(scenario())
+    assert isinstance(refused, Refused)
+    assert (refused.status, refused.headers) == (503, {"Retry-After": "1"})
+    assert not isinstance(refused, RedisError)
