@@ -5,6 +5,9 @@ the counts, the claim is dropped after the commit, and what a killed flush left 
 Two flushes at once give the same totals, since only one of them can insert the ledger row.
 """
 
+from contextlib import suppress
+
+from redis import OutOfMemoryError
 from sqlalchemy import Connection, Engine, func, insert
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import IntegrityError
@@ -38,7 +41,8 @@ def flush(buffer: Buffer, engine: Engine) -> None:
         _apply_batches(buffer, engine)
         buffer.claim()
         _apply_batches(buffer, engine)
-        buffer.mark_flushed()
+        with suppress(OutOfMemoryError):  # a full Redis has no room for the mark, but was given its room back
+            buffer.mark_flushed()
 
 
 def _apply_batches(buffer: Buffer, engine: Engine) -> None:
