@@ -4,6 +4,7 @@ from functools import cached_property
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from shared.answer import Problem, Refused
@@ -36,17 +37,26 @@ def cut_in_the_middle(stack_trace: str) -> str:
     return f"{head}\n... {gone} bytes cut ...\n{tail}"
 
 
+NO_NUL = AfterValidator(_no_nul)
+PATTERN: JsonDict = {"pattern": "^[^\\u0000]*$"}
+"""The same rule for the OpenAPI document; checked as a pattern its reason would be hard to read."""
+
+StackTrace = Annotated[str, Field(json_schema_extra=PATTERN), NO_NUL, AfterValidator(cut_in_the_middle)]
+
+
 class Event(BaseModel):
     """`POST /api/v1/errors/log`; lengths are in code points, as MySQL counts them."""
 
     model_config = ConfigDict(extra="forbid", strict=True, title="Event")
 
-    message: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_no_nul)]
+    message: Annotated[str, Field(min_length=1, max_length=500, json_schema_extra=PATTERN), NO_NUL]
     stack_trace: Annotated[
-        Annotated[str, AfterValidator(_no_nul), AfterValidator(cut_in_the_middle)] | None,
+        StackTrace | None,
         Field(alias="stackTrace", description="Cut in the middle above 64 KiB of UTF-8, and marked there."),
     ] = None
-    service: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_no_nul)] = DEFAULT_SERVICE
+    service: Annotated[str, Field(min_length=1, max_length=64, json_schema_extra=PATTERN), NO_NUL] = (
+        DEFAULT_SERVICE
+    )
 
     @cached_property
     def fingerprint(self) -> str:

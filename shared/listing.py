@@ -3,8 +3,7 @@
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -20,12 +19,8 @@ LISTED = func.char_length(Issue.message) > 0
 """A count flushed before its digest has no message yet. Asked by length: SQL takes " " for equal to ""."""
 
 
-class Sort(StrEnum):
-    """Highest or newest first."""
-
-    times_seen = "times_seen"
-    last_seen = "last_seen"
-    first_seen = "first_seen"
+Sort = Literal["times_seen", "last_seen", "first_seen"]
+"""Highest or newest first."""
 
 
 class Query(BaseModel):
@@ -34,7 +29,7 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     service: Annotated[str | None, Field(min_length=1, max_length=64)] = None
-    sort: Sort = Sort.last_seen
+    sort: Sort = "last_seen"
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: Annotated[str | None, Field(max_length=200)] = None
 
@@ -121,7 +116,7 @@ def _position(query: Query) -> tuple[Any, int]:
         sort, value, row_id = json.loads(urlsafe_b64decode((query.cursor or "").encode()))
         if sort != query.sort:
             raise ValueError("the cursor is of another sort order")
-        return (int(value) if sort == Sort.times_seen else datetime.fromisoformat(value)), int(row_id)
+        return (int(value) if sort == "times_seen" else datetime.fromisoformat(value)), int(row_id)
     except (ValueError, TypeError, OverflowError):
         raise Refused(
             400,
