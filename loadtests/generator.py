@@ -1,0 +1,91 @@
+"""Locust as a process of its own, on a core of its own."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+from loadtests.bootstrap import ROOT
+from loadtests.client import TIMEOUT
+from loadtests.profiles import Profile
+from loadtests.stack import Stack, process
+
+LOCUSTFILE = ROOT / "loadtests" / "locustfile.py"
+LOOK_EVERY = 0.25
+
+
+class TrialFailed(Exception):
+    """A trial could not be done; the message is for the person at the terminal."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What every trial of a run has in common."""
+
+    name: str
+    """Of the profile."""
+    profile: Profile
+    seed: int
+
+
+class Progress(TypedDict):
+    """How a running test goes: `rate` over the last second, `p95_ms` of the level so far, `failed` in all."""
+
+    users: int
+    rate: int
+    p95_ms: float | None
+    failed: int
+
+
+Show = Callable[[Progress], None]
+
+
+def generate(stack: Stack, twin: str, load: Load, show: Show) -> dict[str, Any]:
+    """Load `twin`, which must run, and return the record. Raises TrialFailed."""
+    record, progress = stack.run_dir / "record.json", stack.run_dir / "progress.jsonl"
+    for path in (record, progress):
+        path.unlink(missing_ok=True)
+    log = stack.run_dir / "logs" / "generator.log"
+    files = ["--record", str(record), "--progress", str(progress)]
+    command = [*_command(stack.base_url(twin), load), *files]
+    locust = process.spawn(command, log, dict(os.environ), stack.generator_cpus())
+    try:
+        _await(locust, load.profile.seconds + 2 * TIMEOUT + 30, lambda: _show_last(progress, show))
+    finally:
+        process.kill(locust)
+    if locust.returncode or not record.exists():
+        raise TrialFailed(f"the load generator ended with status {locust.returncode}; see {log}")
+    return dict(json.loads(record.read_text()))
+
+
+def _command(base_url: str, load: Load) -> list[str]:
+    options = {
+        "--host": base_url,
+        "--profile": load.name,
+        "--seed": load.seed,
+        "--level-seconds": load.profile.level_seconds,
+        "--loglevel": "ERROR",
+    }
+    words = [str(word) for option in options.items() for word in option]
+    locust = [sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE)]
+    return [*locust, "--headless", "--only-summary", *words]
+
+
+def _await(locust: "subprocess.Popen[bytes]", limit: float, meanwhile: Callable[[], None]) -> None:
+    deadline = time.monotonic() + limit
+    while locust.poll() is None:
+        if time.monotonic() > deadline:
+            raise TrialFailed(f"the load generator did not end within {limit:.0f} s")
+        meanwhile()
+        time.sleep(LOOK_EVERY)
+
+
+def _show_last(path: Path, show: Show) -> None:
+    lines = path.read_text().splitlines() if path.exists() else []
+    if lines:
+        show(json.loads(lines[-1]))

@@ -1,0 +1,37 @@
+"""The few pieces of Markdown that RESULTS.md is made of."""
+
+from collections.abc import Iterable, Sequence
+
+COLOURS = "#d55e00, #0072b2, #999999"
+"""Orange, blue, grey: told apart by colour-blind readers too."""
+CHART = """```mermaid
+---
+config:
+  themeVariables:
+    xyChart:
+      plotColorPalette: "{colours}"
+---
+xychart-beta
+    title "{title}"
+    x-axis "users" [{axis}]
+    y-axis "milliseconds"
+{lines}
+```"""
+
+
+def table(heads: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(
+        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines
+    )
+
+
+def chart(title: str, axis: Sequence[int], curves: Iterable[Sequence[float]]) -> str:
+    """Return a Mermaid chart of up to three curves, each with a value for every point of the axis."""
+    lines = "\n".join(f"    line [{', '.join(f'{value:.1f}' for value in curve)}]" for curve in curves)
+    return CHART.format(colours=COLOURS, title=title, axis=", ".join(map(str, axis)), lines=lines)
+
+
+def number(value: float | None, digits: int) -> str:
+    """Return the number as text, "-" where there is none."""
+    return "-" if value is None else f"{value:,.{digits}f}"
