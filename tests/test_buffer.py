@@ -91,6 +91,39 @@ def test_a_fingerprint_is_forgotten_after_two_periods(
     assert firsts == [1, 0, 1]
 
 
+def test_a_process_sends_a_payload_once_in_each_period(
+    settings: Settings, buffer: Buffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> list[int]:
+        client, now, firsts = AsyncBuffer(settings), time.time(), []
+        for periods in (0, 0, 1):
+            monkeypatch.setattr(time, "time", lambda later=now + periods * KNOWN_PERIOD: later)
+            buffer.redis.delete(*buffer.redis.keys("hpt:known:*"), "hpt:buffer")
+            firsts.append(await client.add([A]))
+        await client.close()
+        return firsts
+
+    assert asyncio.run(scenario()) == [1, 0, 1]
+
+
+@pytest.mark.parametrize("forgotten", ["hpt:*", "hpt:group:*"])
+def test_a_process_that_redis_forgot_sends_its_payloads_again(
+    settings: Settings, buffer: Buffer, forgotten: str
+) -> None:
+    async def scenario() -> list[int]:
+        client = AsyncBuffer(settings)
+        answers = [await client.add([A]), await client.add([A])]
+        buffer.redis.delete(*buffer.redis.keys(forgotten))
+        answers += [await client.add([A, A]), await client.add([A])]
+        await client.close()
+        return answers
+
+    everything = forgotten == "hpt:*"
+    assert asyncio.run(scenario()) == [1, 0, 1 if everything else 0, 0]
+    assert counted(buffer) == {A.fingerprint: 3 if everything else 5}
+    assert [first.event for first in buffer.first_events(10)] == [A]
+
+
 @pytest.mark.parametrize("loss", ["cut", "swallowed"])
 def test_a_group_whose_answer_is_lost_counts_once(settings: Settings, buffer: Buffer, loss: Loss) -> None:
     async def scenario() -> list[int]:

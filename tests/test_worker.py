@@ -116,7 +116,7 @@ def test_two_workers_give_the_rows_of_one(
     stack: Stack, buffer: Buffer, engine: Engine, queue: Queue, tmp_path: Path
 ) -> None:
     events = [event(f"event {number}") for number in range(3000)]
-    second = stack.settings.model_copy(update={"worker_metrics_port": stack.settings.scheduler_metrics_port})
+    second = stack.settings.model_copy(update={"worker_metrics_port": 0})
     stack.start("worker")
     with running(second, tmp_path / "log", "-m", "async_dedup.worker"):
         wait_until(lambda: buffer.redis.scard("rq:workers") == 2)

@@ -1,0 +1,116 @@
+"""Every process killed and started again under load: nothing acknowledged is lost, nothing counted twice."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from async_dedup.buffer import Buffer
+from loadtests.stack import Stack
+from shared.model import Issue
+from tests.faults.load import Load, check, load
+from tests.parts import alone, counted, engine_of, frozen, rows, running, times_seen, wait_until
+
+API, WORKER, SCHEDULER = "async_dedup", "worker", "scheduler"
+REQUESTS = 300
+
+
+@pytest.fixture(autouse=True)
+def _twin(stack: Stack) -> Iterator[None]:
+    with alone(stack):
+        stack.start_twin("async_dedup")
+        yield
+
+
+@pytest.fixture
+def buffer(stack: Stack) -> Buffer:
+    return Buffer(stack.settings)
+
+
+@pytest.fixture
+def engine(stack: Stack) -> Iterator[Engine]:
+    engine = engine_of(stack)
+    yield engine
+    engine.dispose()
+
+
+def await_drain(buffer: Buffer) -> None:
+    """By the twin's own processes."""
+    wait_until(lambda: not (buffer.state().first_events or counted(buffer)))
+
+
+def check_all(users: Load, buffer: Buffer, engine: Engine) -> None:
+    await_drain(buffer)
+    check(users, times_seen(engine))
+    assert [row for row in rows(engine).values() if not row[Issue.message.key]] == []
+
+
+@pytest.mark.parametrize("role", [API, WORKER, SCHEDULER, "redis", "mysql"])
+def test_a_process_is_killed_and_started_again(
+    stack: Stack, buffer: Buffer, engine: Engine, role: str
+) -> None:
+    with load(stack.base_url(API)) as users:
+        users.await_acknowledged(REQUESTS)
+        stack.kill(role)
+        if role not in (API, "redis"):
+            users.await_acknowledged(REQUESTS)  # nobody waits for the others
+        stack.start(role)
+        users.await_acknowledged(REQUESTS)
+    check_all(users, buffer, engine)
+    if role not in (API, "redis"):
+        assert users.unanswered == {}
+
+
+def test_all_three_processes_are_killed_at_once(stack: Stack, buffer: Buffer, engine: Engine) -> None:
+    with load(stack.base_url(API)) as users:
+        users.await_acknowledged(REQUESTS)
+        for role in (SCHEDULER, WORKER, API):
+            stack.kill(role)
+        stack.start_twin("async_dedup")
+        users.await_acknowledged(REQUESTS)
+    check_all(users, buffer, engine)
+
+
+def test_a_redis_that_freezes_for_longer_than_the_time_out(
+    stack: Stack, buffer: Buffer, engine: Engine
+) -> None:
+    with load(stack.base_url(API)) as users:
+        users.await_acknowledged(REQUESTS)
+        with frozen(stack.pid("redis")):
+            wait_until(lambda: users.statuses[503] > 0)
+        users.await_acknowledged(REQUESTS)
+    check_all(users, buffer, engine)
+
+
+def test_two_of_each_give_the_totals_of_one(
+    stack: Stack, buffer: Buffer, engine: Engine, tmp_path: Path
+) -> None:
+    any_port = {"worker_metrics_port": 0, "scheduler_metrics_port": 0}
+    second = stack.settings.model_copy(update=any_port)
+    with ExitStack() as more:
+        for module in ("async_dedup.worker", "async_dedup.scheduler"):
+            more.enter_context(running(second, tmp_path / module, "-m", module))
+        wait_until(lambda: buffer.redis.scard("rq:workers") == 2)
+        with load(stack.base_url(API)) as users:
+            users.await_acknowledged(4 * REQUESTS)
+        check_all(users, buffer, engine)
+    assert users.unanswered == {}
+
+
+@pytest.mark.parametrize("role", [API, WORKER, SCHEDULER])
+def test_a_process_that_is_asked_to_end_answers_what_it_has_begun(
+    stack: Stack, buffer: Buffer, engine: Engine, role: str
+) -> None:
+    with load(stack.base_url(API)) as users:
+        users.await_acknowledged(REQUESTS)
+        os.kill(stack.pid(role), signal.SIGTERM)
+        wait_until(lambda: not stack.alive(role))
+        stack.start(role)
+        users.await_acknowledged(REQUESTS)
+    check_all(users, buffer, engine)
+    # A connection that is closed or refused carried no answer; what was answered was a 200.
+    assert [status for status in users.statuses if isinstance(status, int)] == [200]

@@ -1,0 +1,93 @@
+"""What the async twin says about itself, and whether it takes events, while a part of it is away."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from async_dedup.buffer import Buffer
+from loadtests.stack import Stack
+from tests import client
+from tests.client import HEALTH, READY, get
+from tests.parts import alone, counted, engine_of, frozen, full, servers_up, times_seen, wait_until
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _alone(stack: Stack) -> Iterator[None]:
+    with alone(stack):
+        yield
+
+
+@pytest.fixture
+def url(stack: Stack) -> str:
+    """The async twin, up and ready."""
+    servers_up(stack)
+    stack.start_twin("async_dedup")
+    url = stack.base_url("async_dedup")
+    wait_until(lambda: get(url, READY).status == 200)
+    return url
+
+
+def states(url: str) -> tuple[int, str, dict[str, str]]:
+    health = get(url, HEALTH)
+    data = health.json["data"]
+    return health.status, data["status"], {name: part["state"] for name, part in data["dependencies"].items()}
+
+
+def check_refused(answer: client.Answer, reason: str) -> None:
+    assert (answer.status, answer.json["message"]) == (503, reason)
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_all_is_up(url: str) -> None:
+    assert states(url) == (200, "up", {"mysql": "up", "redis": "up"})
+
+
+def test_without_redis_it_is_alive_but_neither_ready_nor_able_to_keep_an_event(
+    stack: Stack, url: str
+) -> None:
+    stack.kill("redis")
+    check_refused(get(url, READY), "Redis is not available")
+    check_refused(client.log(url, "lost"), "The event could not be kept")
+    assert states(url) == (200, "degraded", {"mysql": "up", "redis": "down"})
+    stack.start("redis")
+    assert client.log(url, "kept").status == 200
+
+
+def test_a_frozen_redis_is_one_that_is_down(stack: Stack, url: str) -> None:
+    with frozen(stack.pid("redis")):
+        check_refused(client.log(url, "nobody can tell"), "The event could not be kept")
+        check_refused(get(url, READY), "Redis is not available")
+
+
+def test_with_a_full_redis_it_is_not_ready(stack: Stack, url: str) -> None:
+    buffer = Buffer(stack.settings)
+    with full(buffer.redis):
+        check_refused(get(url, READY), "Redis is full")
+        check_refused(client.log(url, "refused"), "The event could not be kept")
+        assert states(url) == (200, "up", {"mysql": "up", "redis": "up"})
+    assert buffer.redis.info("stats")["evicted_keys"] == 0
+    assert client.log(url, "kept").status == 200
+
+
+def test_without_mysql_it_is_ready_and_takes_events_that_come_to_mysql_later(stack: Stack, url: str) -> None:
+    buffer, engine = Buffer(stack.settings), engine_of(stack)
+    wait_until(lambda: not counted(buffer))
+    before = sum(times_seen(engine).values())
+    stack.kill("mysql")
+    assert [client.log(url, f"while it is away {number}").status for number in range(3)] == [200] * 3
+    assert states(url) == (200, "degraded", {"mysql": "down", "redis": "up"})
+    check_refused(get(url, client.ERRORS), "MySQL is not available")
+    stack.start("mysql")
+    wait_until(lambda: sum(times_seen(engine).values()) == before + 3)
+    engine.dispose()
+
+
+def test_without_flushes_it_is_not_ready_and_says_so(stack: Stack, url: str) -> None:
+    stack.stop("scheduler")
+    wait_until(lambda: get(url, READY).status == 503)
+    answer = get(url, READY)
+    assert answer.status == 503
+    assert answer.json["message"].startswith("The last flush was")
+    assert client.log(url, "kept all the same").status == 200
+    stack.start("scheduler")
+    wait_until(lambda: get(url, READY).status == 200)
