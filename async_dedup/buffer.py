@@ -103,6 +103,18 @@ redis.call('RPUSH', KEYS[2], ARGV[1])
 return 1
 """
 
+# In one step: a claim between two would hide a count, or show it twice.
+# KEYS: buffer, batches. ARGV: start of a batch's key, then fingerprints. Returns the events of each.
+PENDING = """
+local events = redis.call('HMGET', KEYS[1], unpack(ARGV, 2))
+for _, id in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
+    for i, claimed in ipairs(redis.call('HMGET', ARGV[1] .. id, unpack(ARGV, 2))) do
+        events[i] = (events[i] or 0) + (claimed or 0)
+    end
+end
+return events
+"""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -219,6 +231,7 @@ class Buffer:
         # redis-py types every reply as bytes or str; without decode_responses they are bytes.
         self.redis: Any = sync_redis(settings, settings.redis_timeout)
         self._claim = self.redis.register_script(CLAIM)
+        self._pending = self.redis.register_script(PENDING)
 
     def claim(self) -> None:
         """Makes a batch of the buffer, if there is anything in it."""
@@ -265,12 +278,7 @@ class Buffer:
         if not fingerprints:
             return []
         fields = [bytes.fromhex(fingerprint) for fingerprint in fingerprints]
-        with self.redis.pipeline(transaction=False) as pipeline:
-            for key in [BUFFER, *(BATCH + batch_id for batch_id in self.batches())]:
-                pipeline.hmget(key, fields)
-            return [
-                sum(int(count or 0) for count in column) for column in zip(*pipeline.execute(), strict=True)
-            ]
+        return [int(events or 0) for events in self._pending([BUFFER, BATCHES], [BATCH, *fields])]
 
     def check_room(self) -> None:
         """Raises redis.RedisError where an event would be refused: to append nothing needs room as well."""

@@ -98,8 +98,10 @@ ERRORS = (Refused, RedisError, ClientDisconnect, HTTPException, Exception)
 
 
 def _pattern(scope: Scope) -> str:
-    """The route as OpenAPI writes it, `/api/v1/errors/{fingerprint}`."""
-    return str(scope["route"].path_format) if "route" in scope else metrics.UNMATCHED
+    """The route as OpenAPI writes it, `/api/v1/errors/{fingerprint}`; of a wrong method none, as in Flask."""
+    if "route" not in scope or scope["method"] not in scope["route"].methods:
+        return metrics.UNMATCHED
+    return str(scope["route"].path_format)
 
 
 async def read_body(request: Request) -> bytes:
