@@ -1,0 +1,220 @@
+"""`GET /metrics`: the same names and buckets from both twins, exact counts, and labels that stay few."""
+
+import math
+import random
+from collections.abc import Callable, Mapping
+
+import pytest
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from loadtests.stack import Stack
+from shared.fingerprint import fingerprint
+from shared.metrics import BUCKETS
+from tests import client
+
+LOG = "/api/v1/errors/log"
+SHARED = {
+    "http_request_duration_seconds": "histogram",
+    "http_requests": "counter",
+    "http_requests_in_flight": "gauge",
+    "mysql_operation_duration_seconds": "histogram",
+    "redis_operation_duration_seconds": "histogram",
+    "db_pool_connections": "gauge",
+}
+ASYNC_ONLY = {
+    "group_events": "histogram",
+    "batch_events": "histogram",
+    "batch_fingerprints": "histogram",
+    "digest_events": "histogram",
+    "flush_duration_seconds": "histogram",
+    "events_flushed": "counter",
+    "batches_replayed": "counter",
+    "buffer_fingerprints": "gauge",
+    "buffer_batches": "gauge",
+    "flush_age_seconds": "gauge",
+    "queue_depth": "gauge",
+    "queue_age_seconds": "gauge",
+}
+ROUTES = {
+    LOG,
+    "/api/v1/errors",
+    "/api/v1/errors/{fingerprint}",
+    "/api/v1/health",
+    "/api/v1/ready",
+    "/metrics",
+    "/openapi.json",
+    "/docs",
+    "unmatched",
+}
+
+
+def exposition(url: str) -> str:
+    answer = client.get(url, "/metrics")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith("text/plain; version=")
+    return answer.body.decode()
+
+
+def types(url: str) -> dict[str, str]:
+    return {family.name: family.type for family in text_string_to_metric_families(exposition(url))}
+
+
+def samples(url: str) -> list[Sample]:
+    return [s for family in text_string_to_metric_families(exposition(url)) for s in family.samples]
+
+
+def counts(url: str, name: str = "http_requests_total") -> Mapping[tuple[str, str, str], float]:
+    """By route, method and status."""
+    return {
+        (s.labels["route"], s.labels["method"], s.labels["status_code"]): s.value
+        for s in samples(url)
+        if s.name == name
+    }
+
+
+def change(url: str, action: Callable[[], object], name: str = "http_requests_total") -> dict[object, float]:
+    """What `action` added; without the calls of /metrics itself."""
+    before = counts(url, name)
+    action()
+    after = counts(url, name)
+    grown = {key: value - before.get(key, 0) for key, value in after.items()}
+    return {key: value for key, value in grown.items() if value and key[0] != "/metrics"}
+
+
+def test_both_twins_have_the_shared_metrics(twin_url: str) -> None:
+    assert SHARED.items() <= types(twin_url).items()
+
+
+def test_only_the_async_twin_has_those_of_its_pipeline(naive_url: str, async_url: str) -> None:
+    assert ASYNC_ONLY.items() <= types(async_url).items()
+    assert not ASYNC_ONLY.keys() & types(naive_url).keys()
+
+
+def bounds(url: str, name: str) -> set[str]:
+    return {s.labels["le"] for s in samples(url) if s.name == f"{name}_bucket"}
+
+
+@pytest.mark.parametrize("name", ["http_request_duration_seconds", "mysql_operation_duration_seconds"])
+def test_the_buckets_are_the_same(naive_url: str, async_url: str, name: str) -> None:
+    for url in (naive_url, async_url):
+        client.log(url, "a request for the buckets")
+        client.get(url, client.ERRORS)  # the async twin's only way to MySQL
+    assert len(bounds(naive_url, name)) == len(BUCKETS) + 1
+    assert bounds(naive_url, name) == bounds(async_url, name)
+
+
+@pytest.mark.parametrize("name", ["http_requests_total", "http_request_duration_seconds_count"])
+def test_a_hundred_requests_count_as_a_hundred(twin_url: str, name: str) -> None:
+    def hundred() -> None:
+        for number in range(60):
+            assert client.log(twin_url, f"counted {number}").status == 200
+        for _ in range(40):
+            assert client.log(twin_url, "").status == 400
+
+    assert change(twin_url, hundred, name) == {(LOG, "POST", "200"): 60, (LOG, "POST", "400"): 40}
+
+
+def test_the_same_requests_count_the_same_in_both(naive_url: str, async_url: str) -> None:
+    def visit(url: str) -> None:
+        client.log(url, "counted alike")
+        client.post(url, b"{}", {})
+        client.post(url, b" " * 300_000)
+        for method in ("GET", "HEAD", "POST", "OPTIONS"):
+            for path in (LOG, client.ERRORS, f"{client.ERRORS}/{'0' * 64}", client.HEALTH, "/nowhere"):
+                client.send(url, method, path)
+
+    assert change(naive_url, lambda: visit(naive_url)) == change(async_url, lambda: visit(async_url))
+
+
+def test_requests_in_flight_come_back_to_the_one_that_asks(twin_url: str) -> None:
+    for body in (b"{}", b" " * 300_000):
+        client.post(twin_url, body)
+    client.eventually(
+        lambda: [s.value for s in samples(twin_url) if s.name == "http_requests_in_flight"] == [1.0],
+        "only the request for the metrics is in flight",
+    )
+
+
+def test_no_label_holds_what_a_client_sends(stack: Stack, twin_url: str, async_url: str) -> None:
+    message = "zxq a message that no label may hold"
+    key = fingerprint(message, "zxqservice")
+    client.log(twin_url, message, service="zxqservice")
+    client.issue(twin_url, key)
+    client.get(twin_url, f"{client.ERRORS}?service=zxqservice")
+    client.get(twin_url, f"/zxqpath/{key}")
+    client.send(twin_url, "ZXQMETHOD", LOG)
+    shown = exposition(twin_url)
+    if twin_url == async_url:
+        settings = stack.settings
+        for port in (settings.worker_metrics_port, settings.scheduler_metrics_port):
+            shown += exposition(f"http://{settings.host}:{port}")
+    assert "zxq" not in shown.lower()
+    assert key not in shown
+
+
+def test_unknown_paths_and_methods_share_a_label_each(twin_url: str) -> None:
+    def wander() -> None:
+        for number in range(20):
+            client.get(twin_url, f"/wp-login-{number}.php")
+
+    assert change(twin_url, wander) == {("unmatched", "GET", "404"): 20}
+    for number in range(20):
+        client.send(twin_url, f"BREW{number}", LOG)
+    routes, methods = {route for route, _, _ in counts(twin_url)}, {m for _, m, _ in counts(twin_url)}
+    assert routes <= ROUTES
+    assert not {method for method in methods if method.startswith("BREW")}
+
+
+def test_a_route_that_was_not_called_fails_no_scrape(async_url: str, stack: Stack) -> None:
+    """Worker and scheduler have metrics of their own, the events they have moved among them."""
+    client.log(async_url, "moved")
+    client.issue(async_url, fingerprint("moved"))
+    moved = {
+        s.name: s.value
+        for port in (stack.settings.worker_metrics_port, stack.settings.scheduler_metrics_port)
+        for s in samples(f"http://{stack.settings.host}:{port}")
+        if s.value and not s.labels
+    }
+    assert {"digest_events_sum", "events_flushed_total", "batch_events_sum", "batch_fingerprints_sum"} <= set(
+        moved
+    )
+
+
+def read_quantile(values: list[float], q: float) -> float:
+    """As Prometheus reads it: linear within the bucket."""
+    histogram: Histogram = Histogram("h", "", registry=CollectorRegistry(), buckets=BUCKETS)
+    for value in values:
+        histogram.observe(value)
+    samples_ = next(iter(histogram.collect())).samples
+    found = [(float(s.labels["le"]), s.value) for s in samples_ if s.name == "h_bucket"]
+    rank, lower, below = q * found[-1][1], 0.0, 0.0
+    for upper, count in found:
+        if count >= rank:
+            return lower + (upper - lower) * (rank - below) / (count - below)
+        lower, below = upper, count
+    raise AssertionError("no bucket holds the quantile")
+
+
+DRAWS: dict[str, Callable[[random.Random], float]] = {
+    "log-normal": lambda r: r.lognormvariate(0, 0.5),
+    "log-normal, narrow": lambda r: r.lognormvariate(0, 0.2),
+    "log-normal, wide": lambda r: r.lognormvariate(0, 1),
+    "exponential": lambda r: r.expovariate(1),
+    "uniform": lambda r: r.uniform(0.5, 1.5),
+    "constant": lambda _: 1.0,
+    "two humps": lambda r: r.lognormvariate(0, 0.3) * r.choice((1, 1, 1, 20)),
+}
+
+
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
+@pytest.mark.parametrize("q", [0.5, 0.95, 0.99])
+def test_a_quantile_read_from_the_buckets_is_within_ten_percent(
+    draw: Callable[[random.Random], float], q: float
+) -> None:
+    shape = sorted(map(draw, [random.Random(1)] * 5_000))
+    true = shape[math.ceil(q * len(shape)) - 1]
+    for wanted in (0.001, 0.0033, 0.01, 0.047, 0.1, 0.3, 1.0, 2.2, 5.0, 10.0):
+        values = [value * wanted / true for value in shape]
+        assert read_quantile(values, q) == pytest.approx(wanted, rel=0.1)
