@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -123,7 +122,15 @@ def status(run_dir: Path) -> int:
 def is_child(pid: int, parent: int) -> bool:
     try:
         process = psutil.Process(pid)
-        return process.ppid() == parent and process.status() != psutil.STATUS_ZOMBIE
+        return process.ppid() == parent and lives(process)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def lives(process: psutil.Process) -> bool:
+    """False for a zombie as well: in a container there may be nobody to reap it."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
@@ -135,14 +142,14 @@ def down(run_dir: Path) -> int:
         say("the stack is not running")
         return 0
     say("stopping the stack")
-    with suppress(ProcessLookupError):
-        os.kill(supervisor, signal.SIGTERM)
-    deadline = time.monotonic() + DOWN_LIMIT
-    while holder(run_dir) == supervisor:
-        if time.monotonic() > deadline:
-            say(f"it does not stop; its pid is {supervisor}, its log {run_dir / 'logs' / 'stack.log'}")
-            return 1
-        time.sleep(0.05)
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(supervisor)
+        process.terminate()
+        deadline = time.monotonic() + DOWN_LIMIT
+        while lives(process):
+            if time.monotonic() > deadline:
+                raise StackError(f"pid {supervisor} does not stop; see {run_dir / 'logs' / 'stack.log'}")
+            time.sleep(0.05)
     say("stopped")
     return 0
 
