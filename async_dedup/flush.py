@@ -6,9 +6,10 @@ Two flushes at once give the same totals, since only one of them can insert the 
 """
 
 from contextlib import suppress
+from datetime import timedelta
 
 from redis import OutOfMemoryError
-from sqlalchemy import Connection, Engine, func, insert
+from sqlalchemy import Connection, Engine, delete, func, insert
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import IntegrityError
 
@@ -23,6 +24,9 @@ from shared.pipeline_metrics import (
     events_flushed,
     flush_duration,
 )
+
+LEDGER_KEPT = timedelta(days=7)
+"""No flush holds a batch in its hands for longer: after that its row guards nothing."""
 
 _insert = mysql.insert(Issue)
 COUNT = _insert.on_duplicate_key_update(
@@ -88,3 +92,8 @@ def _row(fingerprint: str, events: int, batch: Batch) -> dict[str, object]:
         "first_seen": batch.last_seen,
         "last_seen": batch.last_seen,
     }
+
+
+def trim_ledger(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(delete(AppliedBatch).where(AppliedBatch.applied_at < now() - LEDGER_KEPT))

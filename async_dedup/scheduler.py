@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_all, digest_queue, enqueue_digest
-from async_dedup.flush import flush
+from async_dedup.flush import flush, trim_ledger
 from shared.db import create_tables_when_up, make_engine
 from shared.settings import Settings
 
@@ -57,6 +57,7 @@ def main() -> None:
         max_instances=1,
         misfire_grace_time=None,
     )
+    scheduler.add_job(trim_ledger, "interval", [engine], hours=1)
     # Blocked before any thread starts, so that they come here and never into the middle of a flush.
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)

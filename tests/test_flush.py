@@ -4,17 +4,19 @@ import asyncio
 import signal
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, delete, insert, select
 from sqlalchemy.exc import OperationalError
 
 from async_dedup.buffer import Batch, Buffer
-from async_dedup.flush import flush
+from async_dedup.flush import LEDGER_KEPT, flush, trim_ledger
 from loadtests.stack import Stack
 from shared import db
+from shared.answer import now
 from shared.model import AppliedBatch
 from tests.parts import add, alone, claimed, counted, engine_of, event, frozen, running, times_seen
 
@@ -193,3 +195,17 @@ def test_a_flush_gives_a_silent_mysql_up_and_counts_once_when_it_is_back(
     assert times_seen(engine) == {A.fingerprint: 2, B.fingerprint: 1}
     assert counted(buffer) == {}
     engine.dispose()
+
+
+def test_the_ledger_forgets_what_it_has_kept_long_enough(engine: Engine) -> None:
+    ages = {"old": LEDGER_KEPT + timedelta(minutes=1), "young": LEDGER_KEPT - timedelta(minutes=1)}
+    rows = [
+        {"batch_id": name, "applied_at": now() - age, "fingerprints": 1, "events": 1}
+        for name, age in ages.items()
+    ]
+    with engine.begin() as connection:
+        connection.execute(delete(AppliedBatch))
+        connection.execute(insert(AppliedBatch), rows)
+    trim_ledger(engine)
+    with engine.begin() as connection:
+        assert connection.scalars(select(AppliedBatch.batch_id)).all() == ["young"]
