@@ -17,6 +17,7 @@ from loadtests.summary import (
     over_levels,
     over_trials,
     p95,
+    reasons,
     server_per_thousand,
     trials_of,
     users,
@@ -87,14 +88,15 @@ def show_results(console: Console, results: Results) -> None:
     console.print(_trials_table(results))
     console.print(verdict(results), highlight=False)
     for trial in results["trials"]:
-        for reason in trial["invalid_reasons"]:
+        for reason in reasons(trial):
             console.print(f"Left out: pair {trial['pair']}, {trial['twin']}: {reason}", highlight=False)
 
 
 def _levels_table(results: Results) -> Table:
-    table = Table(title="95 of 100 requests were answered within (p95, median of the trials)")
-    for heading in ("users", "naive_sync", "async_dedup", "ratio", "nothing done", "requests/s", "failed"):
-        table.add_column(heading, justify="right")
+    title = "95 of 100 requests were answered within (p95, median of the trials)"
+    table = Table(title=title, caption="ratio: naive_sync / async_dedup; floor: a handler that does nothing")
+    for heading in ("users", *TWINS, "ratio", "floor", "requests/s", "failed"):
+        table.add_column(heading, justify="right", no_wrap=True)
     ratios = {each["users"]: each["p95_ratio"]["median"] for each in results["comparison"]}
     for number in users(results):
         naive, async_, floor = (_ms(over_levels(results, t, number, p95)) for t in (*TWINS, "floor"))

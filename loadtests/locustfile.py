@@ -177,7 +177,7 @@ def _append(path: Path, recorder: Recorder, rate: int) -> None:
         "users": recorder.level.users,
         "rate": rate,
         "p95_ms": recorder.p95_so_far(),
-        "failed": recorder.failed,
+        "failed": recorder.failed.total(),
     }
     with path.open("a") as progress:
         progress.write(json.dumps(line) + "\n")

@@ -80,7 +80,9 @@ class Recorder:
     def __init__(self) -> None:
         self.levels: list[Level] = []
         self.level = Level(0)
-        self.succeeded = self.failed = 0
+        self.succeeded = 0
+        self.failed: Counter[str] = Counter()
+        """By outcome; over the whole test."""
         self.acknowledged: defaultdict[str, int] = defaultdict(int)
         """Events by message; over the whole test, warm-up and start-up included."""
         self.unanswered: defaultdict[str, int] = defaultdict(int)
@@ -102,7 +104,7 @@ class Recorder:
             if sent >= level.measured_from:
                 level.latencies.append((now - sent) * 1000)
             return
-        self.failed += 1
+        self.failed[outcome] += 1
         if outcome in MAYBE_RECORDED:
             self.unanswered[message] += 1
         if sent >= level.measured_from:
@@ -118,6 +120,7 @@ class Recorder:
         return {
             "levels": [level.result() for level in self.levels],
             "cpu_seconds": cpu_seconds,
+            "failed": dict(self.failed),
             "acknowledged": _by_fingerprint(self.acknowledged),
             "unanswered": _by_fingerprint(self.unanswered),
         }

@@ -5,19 +5,21 @@ Nothing in it but what is in that file: no figure, and no sentence about figures
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from loadtests.bootstrap import ROOT
 from loadtests.markdown import chart, number, table
-from loadtests.results import PAIRS_FOR_AN_INTERVAL, Level, Results, Trial, newest
+from loadtests.results import PAIRS_FOR_AN_INTERVAL, Results, Trial, newest
 from loadtests.summary import (
     TWINS,
     failures,
+    level_reasons,
     over_levels,
     over_trials,
     p95,
     per_thousand,
+    reasons,
     spread,
     users,
     verdict,
@@ -61,7 +63,7 @@ def _latency(results: Results) -> str:
         ratio = ratios.get(size)
         rows.append(
             [
-                number,
+                size,
                 *values,
                 *([f"{ratio['p95_ratio']['median']:.2f}", spread(ratio)] if ratio else ["-", ""]),
             ]
@@ -109,21 +111,33 @@ def _rates(results: Results) -> str:
     return f"""## Rate: successful answers per second
 
 The model is closed: a user waits for its answer, thinks 100 ms on average, and sends the next event. A slow
-twin is asked less often. Failures are the sum over the trials, by status code or by what came instead.
+twin is asked less often. Failures are those of the same time, summed over the trials, by status code or by
+what came instead.
 
 {table(heads, rows)}"""
 
 
 def _counts(results: Results) -> str:
-    keys = ("acknowledged", "unanswered", "recorded", "lost", "extra")
-    rows = [[t["pair"], t["twin"], *(f"{t['reconcile'][key]:,}" for key in keys)] for t in results["trials"]]  # type: ignore[literal-required]
+    heads = ["pair", "twin", "acknowledged", "unanswered", "recorded", "lost", "extra", "failed"]
     return f"""## Counts: what clients were told against what MySQL holds
 
-Every event of every trial, warm-up included, compared fingerprint by fingerprint after the drain. Lost:
-acknowledged but not recorded. Extra: recorded, though neither acknowledged nor unanswered. Unanswered: no
-answer, or 503.
+Every event of every trial, also of warm-up and start-up, compared fingerprint by fingerprint after
+the drain. Lost: acknowledged but not recorded. Extra: recorded, though neither acknowledged nor unanswered.
+Unanswered: no answer, or 503. Failed: every request without a success, by kind.
 
-{table(["pair", "twin", *keys], rows)}"""
+{table(heads, map(_count, results["trials"]))}"""
+
+
+def _count(trial: Trial) -> list[object]:
+    counts = trial["reconcile"]
+    numbers = (
+        counts["acknowledged"],
+        counts["unanswered"],
+        counts["recorded"],
+        counts["lost"],
+        counts["extra"],
+    )
+    return [trial["pair"], trial["twin"], *(f"{each:,}" for each in numbers), _kinds(trial["failed"])]
 
 
 def _times(results: Results) -> str:
@@ -163,11 +177,23 @@ def _share(process: str) -> Callable[[Trial], float | None]:
 
 def _trials(results: Results) -> str:
     rows = [
-        [t["pair"], t["order"], t["twin"], *(number(p95(level), 1) for level in t["levels"]), _validity(t)]
+        [
+            t["pair"],
+            t["order"],
+            t["twin"],
+            *(number(p95(level), 1) for level in t["levels"]),
+            "; ".join(reasons(t)),
+        ]
         for t in results["trials"]
     ]
     floor = [
-        ["", "", "floor", *(number(p95(level), 1) for level in results["floor"]), _levels(results["floor"])]
+        [
+            "",
+            "",
+            "floor",
+            *(number(p95(level), 1) for level in results["floor"]),
+            "; ".join(level_reasons(results["floor"])),
+        ]
     ]
     heads = ["pair", "order", "twin", *(f"{size} users" for size in users(results)), "left out, and why"]
     generator = max(
@@ -180,16 +206,6 @@ Invalid trials and levels stay here, and are in no latency, rate or CPU figure a
 generator used at most {generator:.0%} of its core.
 
 {table(heads, [*rows, *floor])}"""
-
-
-def _validity(trial: Trial) -> str:
-    return "; ".join(filter(None, [*trial["invalid_reasons"], _levels(trial["levels"])]))
-
-
-def _levels(levels: Sequence[Level]) -> str:
-    return "; ".join(
-        f"{level['users']} users: {reason}" for level in levels for reason in level["invalid_reasons"]
-    )
 
 
 def _machine(results: Results) -> str:

@@ -57,6 +57,8 @@ class Trial(TypedDict):
     valid: bool
     invalid_reasons: list[str]
     levels: list[Level]
+    failed: dict[str, int]
+    """Over the whole trial, by status code or by what came instead of an answer."""
     cpu_seconds: dict[str, float]
     freshness_ms: dict[str, float | None]
     """From sending a first event to its row in MySQL."""

@@ -1,7 +1,7 @@
 """Figures over all trials of a run, as the terminal and RESULTS.md show them. Only valid ones are in them."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import median
 
 from loadtests.results import PAIRS_FOR_AN_INTERVAL, Comparison, Level, Results, Trial
@@ -54,6 +54,15 @@ def per_thousand(trial: Trial) -> dict[str, float]:
 
 def server_per_thousand(trial: Trial) -> float:
     return sum(seconds for name, seconds in per_thousand(trial).items() if name != "generator")
+
+
+def reasons(trial: Trial) -> list[str]:
+    """Return all that is left out of a trial, with its reason."""
+    return [*trial["invalid_reasons"], *level_reasons(trial["levels"])]
+
+
+def level_reasons(levels: Sequence[Level]) -> list[str]:
+    return [f"{level['users']} users: {reason}" for level in levels for reason in level["invalid_reasons"]]
 
 
 def p95(level: Level) -> float | None:

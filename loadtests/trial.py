@@ -58,6 +58,7 @@ def _measure(stack: Stack, turn: Turn, load: Load, show: Show) -> Trial:
         "valid": not reasons,
         "invalid_reasons": reasons,
         "levels": _judged(record["levels"]),
+        "failed": record["failed"],
         "cpu_seconds": observed.cpu_seconds | {"generator": record["cpu_seconds"]},
         "freshness_ms": percentiles(prober.row_ms),
         "counted_ms": percentiles(prober.count_ms),
