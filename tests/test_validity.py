@@ -1,0 +1,77 @@
+"""Each rule provoked, and what it does to the comparison."""
+
+import pytest
+
+from loadtests.observe import stolen_share
+from loadtests.results import Generator, Reconciliation, Trial, compare
+from loadtests.validity import level_reasons, trial_reasons
+from tests.samples import level, trial
+
+GOOD = Generator(cpu_share=0.6, loop_lag_p99_ms=10.0)
+
+
+def counts(lost: int = 0, extra: int = 0) -> Reconciliation:
+    return {"acknowledged": 100, "unanswered": 0, "recorded": 100, "lost": lost, "extra": extra}
+
+
+def test_a_good_level_and_a_good_trial_have_no_reasons() -> None:
+    assert level_reasons(GOOD, acknowledged=100) == []
+    assert trial_reasons("async_dedup", counts(), stolen_share=0.01, restarted=[]) == []
+
+
+@pytest.mark.parametrize(
+    ("generator", "acknowledged", "reason"),
+    [
+        (GOOD | {"cpu_share": 0.91}, 100, "the generator used 91% of its core"),
+        (GOOD | {"loop_lag_p99_ms": 51.0}, 100, "the generator's loop lagged by 51 ms (p99)"),
+        (GOOD | {"cpu_share": None}, 100, "the generator was not observed"),
+        (GOOD, 0, "no request succeeded"),
+    ],
+)
+def test_reasons_of_a_level(generator: Generator, acknowledged: int, reason: str) -> None:
+    assert level_reasons(generator, acknowledged) == [reason]
+
+
+@pytest.mark.parametrize(
+    ("stolen", "restarted", "lost", "extra", "reason"),
+    [
+        (0.06, [], 0, 0, "6% of the CPU time was stolen by other machines"),
+        (0.0, ["worker"], 0, 0, "died or restarted: worker"),
+        (0.0, [], 2, 0, "counts do not reconcile: 2 lost, 0 extra"),
+        (0.0, [], 0, 3, "counts do not reconcile: 0 lost, 3 extra"),
+    ],
+)
+def test_reasons_of_a_trial(stolen: float, restarted: list[str], lost: int, extra: int, reason: str) -> None:
+    assert trial_reasons("async_dedup", counts(lost, extra), stolen, restarted) == [reason]
+
+
+def test_the_naive_twin_may_lose() -> None:
+    assert trial_reasons("naive_sync", counts(lost=5), stolen_share=0.0, restarted=[]) == []
+
+
+def test_stolen_time_is_a_share_of_all_of_it() -> None:
+    before = {"user": 10.0, "idle": 10.0, "steal": 1.0, "guest": 4.0}
+    after = {"user": 15.0, "idle": 14.0, "steal": 2.0, "guest": 9.0}
+    assert stolen_share(before, after) == 0.1
+
+
+def test_the_ratio_is_taken_pair_by_pair() -> None:
+    trials = [
+        *(trial(1, "naive_sync", p95=30.0), trial(1, "async_dedup", p95=10.0)),
+        *(trial(2, "async_dedup", p95=10.0), trial(2, "naive_sync", p95=50.0)),
+        *(trial(3, "naive_sync", p95=20.0), trial(3, "async_dedup", p95=20.0)),
+    ]
+    expected = {"median": 3.0, "low": 1.0, "high": 5.0, "pairs": 3}
+    assert compare(trials) == [{"users": 10, "p95_ratio": expected}]
+
+
+def test_a_pair_with_an_invalid_trial_is_left_out() -> None:
+    bad = Trial(**trial(1, "naive_sync", p95=30.0) | {"valid": False})
+    assert compare([bad, trial(1, "async_dedup", p95=10.0)]) == []
+
+
+def test_an_invalid_level_is_left_out_alone() -> None:
+    naive, async_ = trial(1, "naive_sync", p95=30.0), trial(1, "async_dedup", p95=10.0)
+    naive["levels"].append(level(500, p95=900.0))
+    async_["levels"].append(level(500, p95=90.0, reasons=["the generator used 95% of its core"]))
+    assert [each["users"] for each in compare([naive, async_])] == [10]
