@@ -19,12 +19,11 @@ from async_dedup.status import add_pending, check_health, flush_age, observe
 from shared import listing, metrics
 from shared.answer import JSON, acknowledged, success, unavailable
 from shared.db import make_engine, ping
-from shared.event import check_head, parse
+from shared.event import PATH, check_head, parse
 from shared.fingerprint import PATTERN
 from shared.health import Ready, mysql_health
 from shared.settings import Settings
 
-LOG = "/api/v1/errors/log"
 IDLE_INTERVALS = 3
 """Flush intervals without a flush, after which this twin no longer calls itself ready."""
 
@@ -54,7 +53,7 @@ def create_app() -> FastAPI:
     for error in ERRORS:
         app.add_exception_handler(error, answer_error)
 
-    @app.post(LOG, **docs.LOG_EVENT)
+    @app.post(PATH, **docs.LOG_EVENT)
     async def log_event(request: Request) -> Response:
         check_head(request.headers.get("content-type"), request.headers.get("content-length"))
         await ingest(parse(await read_body(request)))
@@ -94,7 +93,7 @@ def create_app() -> FastAPI:
         body, content_type = metrics.exposition()
         return Response(body, headers={"Content-Type": content_type})
 
-    app.hot = {LOG: log_event}
+    app.hot = {PATH: log_event}
     answer_head(app)
     return app
 

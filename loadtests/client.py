@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from gevent import socket
 
-PATH = "/api/v1/errors/log"
+from shared.event import PATH
+
 TIMEOUT = 30.0
 """Seconds that a user waits for an answer."""
 BLOCK = 65_536

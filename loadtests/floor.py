@@ -1,21 +1,29 @@
-"""A handler that does nothing: what server, loopback and load generator cost by themselves."""
+"""A handler that does nothing: what server, dispatch, loopback and load generator cost by themselves.
+
+The same server and the same way to the handler as the async twin's: what is between the two is the job.
+"""
 
 from fastapi import FastAPI, Request, Response
+
+from async_dedup.dispatch import HotPathAPI, read_body
+from shared.answer import JSON
+from shared.event import PATH
 
 ANSWER = b'{"success":true,"data":{"status":"queued"},"timestamp":"2026-01-01T00:00:00.000000Z"}'
 
 
 def create_app() -> FastAPI:
-    """Return an app that reads each event, keeps nothing, and answers bytes like the twins'."""
-    app = FastAPI(openapi_url=None)
+    """Return an app that reads each event, keeps nothing and answers always the same bytes."""
+    app = HotPathAPI(openapi_url=None)
 
-    @app.post("/api/v1/errors/log")
-    async def log(request: Request) -> Response:
-        await request.body()
-        return Response(ANSWER, media_type="application/json")
+    @app.post(PATH)
+    async def log_event(request: Request) -> Response:
+        await read_body(request)
+        return Response(ANSWER, media_type=JSON)
 
     @app.get("/api/v1/health")
     async def health() -> Response:
-        return Response(b'{"status":"up"}', media_type="application/json")
+        return Response(b'{"status":"up"}', media_type=JSON)
 
+    app.hot = {PATH: log_event}
     return app

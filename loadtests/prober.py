@@ -9,9 +9,10 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from loadtests import workload
-from loadtests.client import PATH, TIMEOUT
+from loadtests.client import TIMEOUT
 from loadtests.reconcile import connect
 from loadtests.recorder import MAYBE_RECORDED
+from shared.event import PATH
 from shared.fingerprint import fingerprint
 from shared.settings import Settings
 

@@ -15,7 +15,7 @@ from naive_sync.ingest import ingest
 from shared import listing, metrics
 from shared.answer import JSON, Refused, acknowledged, success, unavailable
 from shared.db import create_tables, make_engine, ping
-from shared.event import MAX_BODY, check_head, parse, too_large
+from shared.event import MAX_BODY, PATH, check_head, parse, too_large
 from shared.fingerprint import PATTERN
 from shared.health import Dependencies, Health, Ready, mysql_health
 from shared.settings import Settings
@@ -38,7 +38,7 @@ def create_app() -> Flask:
     watch(app)
     answer_errors(app)
 
-    @app.post("/api/v1/errors/log")
+    @app.post(PATH)
     def log_event() -> Response:
         check_head(request.headers.get("Content-Type"), request.headers.get("Content-Length"))
         ingest(engine, parse(read_body()))

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from shared.answer import Problem, Refused
 from shared.fingerprint import DEFAULT_SERVICE, fingerprint
 
+PATH = "/api/v1/errors/log"
 MAX_BODY = 256 * 1024
 MAX_STACK_TRACE = 64 * 1024
 MAX_PROBLEMS = 10

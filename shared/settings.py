@@ -14,6 +14,7 @@ class Settings(BaseSettings):
     async_port: int = 9002
     worker_metrics_port: int = 9003
     scheduler_metrics_port: int = 9004
+    floor_port: int = 9005
 
     mysql_host: str = "127.0.0.1"
     mysql_port: int = 13306

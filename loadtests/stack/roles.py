@@ -1,7 +1,6 @@
 """What each role of the stack is: its command line, its address, and when it is ready."""
 
 import http.client
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,7 +39,6 @@ def define_roles(run_dir: Path, s: Settings, mysql: MySQL) -> dict[str, Role]:
     """Every role by its name. Raises StackError where no Redis is installed."""
     redis = redis_command(run_dir / "redis", s)
     redis_ready = partial(redis_is_ready, s.redis_port)
-    floor_port = int(os.environ.get("FLOOR_PORT", "9005"))
     worker = [*PYTHON_MODULE, "async_dedup.worker"]
     scheduler = [*PYTHON_MODULE, "async_dedup.scheduler"]
     return {
@@ -53,7 +51,7 @@ def define_roles(run_dir: Path, s: Settings, mysql: MySQL) -> dict[str, Role]:
         "worker": _http(s.host, s.worker_metrics_port, "WORKER_METRICS_PORT", worker, METRICS),
         "scheduler": _http(s.host, s.scheduler_metrics_port, "SCHEDULER_METRICS_PORT", scheduler, METRICS),
         "floor": _http(
-            s.host, floor_port, "FLOOR_PORT", _uvicorn("loadtests.floor", s.host, floor_port), HEALTH
+            s.host, s.floor_port, "FLOOR_PORT", _uvicorn("loadtests.floor", s.host, s.floor_port), HEALTH
         ),
     }
 
@@ -83,7 +81,8 @@ def _gunicorn(host: str, port: int) -> list[str]:
         "keep-alive": "75",
         "timeout": "120",
     }
-    return [*PYTHON_MODULE, "gunicorn", *flags(options), "naive_sync.app:create_app()"]
+    # Its control socket is one per user, so that two servers would quarrel over it.
+    return [*PYTHON_MODULE, "gunicorn", "--no-control-socket", *flags(options), "naive_sync.app:create_app()"]
 
 
 def _uvicorn(module: str, host: str, port: int) -> list[str]:

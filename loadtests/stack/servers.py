@@ -93,6 +93,8 @@ class MySQL:
             "--skip-name-resolve",
             "--skip-log-bin",
             "--innodb-flush-log-at-trx-commit=1",
+            # MariaDB 11.6+ answers a lost update with an error, MySQL doesn't. `loose`: may be unknown.
+            "--loose-innodb-snapshot-isolation=OFF",
             "--character-set-server=utf8mb4",
             "--max-connections=300",
             *([] if self.is_mariadb else ["--mysqlx=OFF"]),
