@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -137,11 +138,17 @@ def running(settings: Settings, log: Path, *command: str) -> Iterator[subprocess
 
 @contextmanager
 def frozen(pid: int) -> Iterator[None]:
-    """A process that is there but does not answer."""
+    """A process that is there but does not answer.
+
+    It thaws in the end by itself, so that a test of something that waits for it forever fails.
+    """
+    thaw = threading.Timer(LIMIT, os.kill, (pid, signal.SIGCONT))
     os.kill(pid, signal.SIGSTOP)
+    thaw.start()
     try:
         yield
     finally:
+        thaw.cancel()
         os.kill(pid, signal.SIGCONT)
 
 

@@ -73,18 +73,20 @@ def test_500_requests_share_groups_of_which_one_at_a_time_is_in_flight(
         client = Watched(settings)
         ingest = Ingest(client, no_nudge)
 
-        async def user() -> None:
+        async def user(number: int) -> None:
+            for _ in range(number % 50):  # turns of the loop, so that some come while a group is in flight
+                await asyncio.sleep(0)
             for _ in range(4):
                 await ingest(A)
 
-        await asyncio.gather(*(user() for _ in range(500)))
+        await asyncio.gather(*map(user, range(500)))
         await client.close()
         return client
 
     client = asyncio.run(scenario())
     assert client.most_in_flight == 1
     assert sum(client.groups) == 2000
-    assert len(client.groups) <= 4 + 1  # the first request of all may have gone alone
+    assert len(client.groups) < 200
     assert counted(buffer) == {A.fingerprint: 2000}
 
 
@@ -108,7 +110,8 @@ def test_a_request_that_is_cancelled_does_not_hurt_the_others_of_its_group(
         requests = [asyncio.ensure_future(ingest(each)) for each in (A, A, B)]
         await asyncio.sleep(0)  # one turn of the loop: all three have joined the group
         requests[0].cancel()
-        answers = await asyncio.gather(*requests, return_exceptions=True)
+        async with asyncio.timeout(LIMIT):
+            answers = await asyncio.gather(*requests, return_exceptions=True)
         await client.close()
         return answers
 
@@ -269,7 +272,7 @@ def test_a_redis_that_is_killed_keeps_what_it_acknowledged(
 
         async def user() -> None:
             nonlocal acknowledged, unanswered
-            while not unanswered:
+            while not unanswered and acknowledged < 10_000:
                 try:
                     await ingest(A)
                     acknowledged += 1
@@ -285,6 +288,7 @@ def test_a_redis_that_is_killed_keeps_what_it_acknowledged(
     acknowledged, unanswered = asyncio.run(scenario())
     stack.start("redis")
     assert acknowledged >= 2000
+    assert unanswered
     assert acknowledged <= counted(buffer)[A.fingerprint] <= acknowledged + unanswered
 
 
