@@ -12,7 +12,7 @@ from sqlalchemy import Engine, func
 from sqlalchemy.dialects.mysql import insert
 
 from async_dedup.buffer import Buffer, FirstEvent, sync_redis
-from shared.db import make_engine, transact
+from shared.db import make_background_engine, transact
 from shared.model import Issue
 from shared.pipeline_metrics import digest_events
 from shared.settings import Settings
@@ -81,4 +81,4 @@ def _row(first: FirstEvent) -> dict[str, object]:
 @lru_cache
 def _parts() -> tuple[Buffer, Engine]:
     settings = Settings()
-    return Buffer(settings), make_engine(settings, pool_size=1, isolation_level="READ COMMITTED")
+    return Buffer(settings), make_background_engine(settings)

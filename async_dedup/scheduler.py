@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_all, digest_queue, enqueue_digest
 from async_dedup.flush import flush, trim_ledger
-from shared.db import create_tables_when_up, make_engine
+from shared.db import create_tables_when_up, make_background_engine
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def tick(buffer: Buffer, engine: Engine, queue: Queue) -> None:
 def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     settings = Settings()
-    engine = make_engine(settings, pool_size=1, isolation_level="READ COMMITTED")
+    engine = make_background_engine(settings)
     create_tables_when_up(engine)
     parts = (Buffer(settings), engine, digest_queue(settings, settings.redis_timeout))
     scheduler = BackgroundScheduler(timezone=UTC)

@@ -9,7 +9,7 @@ from rq import Queue, SimpleWorker
 from rq.exceptions import StopRequested
 
 from async_dedup.digest import digest_queue
-from shared.db import create_tables_when_up, make_engine
+from shared.db import create_tables_when_up, make_background_engine
 from shared.settings import Settings
 
 
@@ -25,7 +25,7 @@ class Worker(SimpleWorker):
 
 def main() -> None:
     settings = Settings()
-    create_tables_when_up(make_engine(settings, pool_size=1))
+    create_tables_when_up(make_background_engine(settings))
     start_http_server(settings.worker_metrics_port, settings.host)
     queue = digest_queue(settings, timeout=None)
     while not Worker.told_to_stop:

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pymysql
 from sqlalchemy import Connection, Engine, create_engine
@@ -24,20 +25,26 @@ READ_TIMEOUT = 60
 DEADLOCK_OR_LOCK_WAIT = (1213, 1205)
 
 
-def make_engine(settings: Settings, pool_size: int, isolation_level: str = "REPEATABLE READ") -> Engine:
-    """A pool of exactly `pool_size` connections; a caller waits `pool_timeout` seconds for one of them."""
+def make_engine(settings: Settings, pool_size: int, **options: Any) -> Engine:
+    """A pool of exactly `pool_size` connections; a caller waits `pool_timeout` seconds for one of them.
+
+    `options` are SQLAlchemy's.
+    """
     engine = create_engine(
         settings.mysql_url,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=settings.pool_timeout,
-        # A connection that died with a restarted MySQL is replaced before it is used, not after it failed.
-        pool_pre_ping=True,
-        isolation_level=isolation_level,
         connect_args={"connect_timeout": CONNECT_TIMEOUT, "read_timeout": READ_TIMEOUT},
+        **options,
     )
     watch_engine(engine)
     return engine
+
+
+def make_background_engine(settings: Settings) -> Engine:
+    """For a process that writes batches: no locks on gaps between rows, and a lost connection is replaced."""
+    return make_engine(settings, 1, isolation_level="READ COMMITTED", pool_pre_ping=True)
 
 
 def create_tables(engine: Engine) -> None:

@@ -19,7 +19,7 @@ from async_dedup.digest import digest_all
 from async_dedup.flush import flush
 from loadtests.stack import ROLES_OF, Stack
 from loadtests.stack.process import spawn
-from shared.db import create_tables, make_engine
+from shared.db import create_tables, make_background_engine
 from shared.event import Event
 from shared.model import Issue
 from shared.settings import Settings
@@ -60,7 +60,7 @@ def create_tables_of(stack: Stack) -> None:
 
 def engine_of(stack: Stack) -> Engine:
     """As worker and scheduler have it."""
-    return make_engine(stack.settings, pool_size=1, isolation_level="READ COMMITTED")
+    return make_background_engine(stack.settings)
 
 
 async def add(settings: Settings, *groups: Sequence[Event]) -> list[int]:

@@ -35,13 +35,13 @@ import os, signal, sys
 from importlib import import_module
 from async_dedup import flush
 from async_dedup.buffer import Buffer
-from shared.db import make_engine
+from shared.db import make_background_engine
 from shared.settings import Settings
 
 owner, name = sys.argv[1].rsplit(".", 1)
 owner = Buffer if owner.endswith("Buffer") else import_module(owner)
 setattr(owner, name, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-flush.flush(Buffer(Settings()), make_engine(Settings(), 1, "READ COMMITTED"))
+flush.flush(Buffer(Settings()), make_background_engine(Settings()))
 """
 
 
