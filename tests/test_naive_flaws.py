@@ -1,17 +1,17 @@
 """The naive twin's four flaws: each test fails if its flaw goes away. And the async twin has none of them."""
 
 import getpass
-import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pymysql
 import pytest
 
-from loadtests.stack import ROLES_OF, Stack
+from loadtests.stack import ROLES_OF, Stack, process
 from loadtests.stack.roles import define_roles
 from shared.fingerprint import fingerprint
 from tests import client
@@ -64,19 +64,18 @@ def test_the_async_twin_counts_them_all_and_fails_none(async_url: str) -> None:
 
 
 @pytest.fixture
-def small_pool_url(stack: Stack, naive_url: str) -> Iterator[str]:
+def small_pool_url(stack: Stack, naive_url: str, tmp_path: Path) -> Iterator[str]:
     """One more naive twin, with two connections and little patience. `naive_url` made the tables."""
     changes = {"naive_port": free_settings().naive_port, "pool_size": 2, "pool_timeout": 0.5}
     settings = stack.settings.model_copy(update=changes)
     role = define_roles(stack.run_dir, settings, stack.mysql)["naive_sync"]
     environment = {name.upper(): str(value) for name, value in settings.model_dump().items()}
-    process = subprocess.Popen(role.command, env=environment, stderr=subprocess.DEVNULL)
+    child = process.spawn(role.command, tmp_path / "small_pool.log", environment, None)
     try:
         client.eventually(role.is_ready, "the naive twin with the small pool is ready")
         yield f"http://{role.address}"
     finally:
-        process.terminate()
-        process.wait()
+        process.stop(child)
 
 
 @contextmanager
