@@ -1,7 +1,8 @@
 """The load profile, for any implementation of the contract: `locust -f loadtests/locustfile.py --host http://...`.
 
-`--profile` names one of `profiles.PROFILES`. With `--record` and no web UI Locust's own statistics stay
-empty: to keep them would cost an eighth of the generator's CPU, and the bench reads the record.
+From the root of the repository. `--profile` names one of `profiles.PROFILES`. With `--record` and no web UI
+Locust's own statistics stay empty: to keep them would cost an eighth of the generator's CPU, and the bench
+reads the record.
 """
 
 # mypy: disable-error-code="no-untyped-call, untyped-decorator"
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from time import perf_counter
+from typing import ClassVar
 
 import gevent
 from locust import LoadTestShape, User, events, task
@@ -33,10 +35,10 @@ PULSE = 0.05
 class Reporter(User):
     """Sends events, one at a time, and thinks in between."""
 
-    recorder: Recorder
-    numbers: Iterator[int]
-    clients: set[Client]
-    cpu_before: float
+    recorder = Recorder()
+    numbers: Iterator[int] = count()
+    clients: ClassVar[set[Client]] = set()
+    cpu_before = 0.0
     feeds_locust: bool
 
     def on_start(self) -> None:
@@ -93,7 +95,7 @@ class Shape(LoadTestShape):
         options = options_of(environment)
         self.profile = PROFILES[environment.profile or "ramp"].with_level_seconds(options.level_seconds)
         self.index = None
-        Reporter.recorder, Reporter.numbers, Reporter.clients = Recorder(), count(), set()
+        Reporter.recorder, Reporter.numbers = Recorder(), count()
         Reporter.cpu_before = time.process_time()
 
     def tick(self) -> tuple[int, float] | None:
@@ -127,14 +129,10 @@ def add_options(parser: LocustArgumentParser) -> None:
 def prepare(environment: Environment, **_: object) -> None:
     """Give users the time to get their last answer: to cut them off would hide the slowest ones."""
     environment.stop_timeout = max(environment.stop_timeout or 0, TIMEOUT + 5)
-    Reporter.feeds_locust = environment.web_ui is not None or not options_of(environment).record
-
-
-@events.test_start.add_listener
-def watch(environment: Environment, **_: object) -> None:
     assert environment.runner is not None
     environment.runner.greenlet.spawn(pulse)
     environment.runner.greenlet.spawn(every_second, environment)
+    Reporter.feeds_locust = environment.web_ui is not None or not options_of(environment).record
 
 
 @events.test_stop.add_listener

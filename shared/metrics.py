@@ -3,16 +3,27 @@
 No label holds a message, a fingerprint or an id: `route` is the route's pattern, never the path.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+import prometheus_client
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, generate_latest
 from sqlalchemy import Engine, QueuePool, event
 
 # 1 ms to 10 s in steps of 10 %, so that no quantile read from the buckets is further from the true one.
 BUCKETS = tuple(0.0005 * 1.1**step for step in range(106))
+
+
+class Histogram(prometheus_client.Histogram):
+    """Finds its bucket by halves; the library looks at all before it, 100 for a slow request."""
+
+    def observe(self, amount: float, _: dict[str, str] | None = None) -> None:
+        self._sum.inc(amount)
+        self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
+
 
 REQUEST_LABELS = ("route", "method", "status_code")
 

@@ -1,9 +1,9 @@
 """The metrics of the parts that only the async twin has; in a module of their own, so that the naive
 twin does not show them as zeros."""
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
-from shared.metrics import BUCKETS
+from shared.metrics import BUCKETS, Histogram
 
 SIZES = tuple(4.0**power for power in range(9))
 

@@ -80,6 +80,7 @@ def _gunicorn(host: str, port: int) -> list[str]:
         "worker-connections": "2000",
         "keep-alive": "75",
         "timeout": "120",
+        "limit-request-line": "8190",
     }
     # Its control socket is one per user, so that two servers would quarrel over it.
     return [*PYTHON_MODULE, "gunicorn", "--no-control-socket", *flags(options), "naive_sync.app:create_app()"]
