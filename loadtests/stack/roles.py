@@ -102,5 +102,6 @@ def _uvicorn(module: str, host: str, port: int) -> list[str]:
         "--factory",
         f"{module}:create_app",
         "--no-access-log",
+        "--no-proxy-headers",
         *flags(options),
     ]
