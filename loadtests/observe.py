@@ -1,9 +1,11 @@
-"""What the processes and the machine did meanwhile: CPU time, restarts, time stolen by other machines."""
+"""What the processes and the machine did meanwhile: CPU time, restarts, and what else was going on."""
 
+import os
 from collections.abc import Mapping
 
 import psutil
 
+from loadtests.results import Machine
 from loadtests.stack import ROLES_OF, Stack
 
 
@@ -20,18 +22,19 @@ class Observation:
         self._roles = roles(twin)
         self._cpu_before = self._cpu()
         self._processes_before = self._processes()
-        self._machine_before = psutil.cpu_times()
+        self._machine_before = psutil.cpu_times()._asdict()
+        self._own_before = own_cpu_seconds()
         self.cpu_seconds: dict[str, float] = {}
-        self.restarted: list[str] = []
-        self.stolen_share = 0.0
+        self.machine = Machine(stolen_share=0.0, others_share=0.0, restarted=[])
 
     def end(self) -> None:
         processes = self._processes()
-        self.restarted = [
-            name for name, before in self._processes_before.items() if processes[name] != before
-        ]
-        self.stolen_share = stolen_share(self._machine_before._asdict(), psutil.cpu_times()._asdict())
-        self.cpu_seconds = {name: after - self._cpu_before[name] for name, after in self._cpu().items()}
+        restarted = [name for name, before in self._processes_before.items() if processes[name] != before]
+        self.cpu_seconds = {name: used - self._cpu_before[name] for name, used in self._cpu().items()}
+        ours = sum(self.cpu_seconds.values()) + own_cpu_seconds() - self._own_before
+        after = psutil.cpu_times()._asdict()
+        stolen, others = machine_shares(self._machine_before, after, ours)
+        self.machine = Machine(stolen_share=stolen, others_share=others, restarted=restarted)
 
     def _cpu(self) -> dict[str, float]:
         return {name: cpu_seconds(self._stack.pid(role)) for name, role in self._roles.items()}
@@ -61,8 +64,21 @@ def cpu_seconds(pid: int) -> float:
         return 0.0
 
 
-def stolen_share(before: Mapping[str, float], after: Mapping[str, float]) -> float:
-    """Return how much of all CPU time the hypervisor gave to others; 0 on systems that do not tell."""
+def own_cpu_seconds() -> float:
+    """Return the CPU time of this process and of its children that ended, the generators among them."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def machine_shares(
+    before: Mapping[str, float], after: Mapping[str, float], ours: float
+) -> tuple[float, float]:
+    """Return how much of all CPU time went to other machines, and how much to other work on this one.
+
+    `before` and `after` are seconds by kind; `ours` is what the benchmark itself used in between.
+    """
     # What the guests of this machine used is in `user` already.
-    total = sum(after[kind] - before[kind] for kind in after if not kind.startswith("guest"))
-    return (after.get("steal", 0.0) - before.get("steal", 0.0)) / total if total else 0.0
+    spent = {kind: after[kind] - before[kind] for kind in after if not kind.startswith("guest")}
+    total, stolen = sum(spent.values()) or 1.0, spent.get("steal", 0.0)
+    busy = total - stolen - spent["idle"] - spent.get("iowait", 0.0)
+    return stolen / total, max(0.0, busy - ours) / total

@@ -40,6 +40,16 @@ class Reconciliation(TypedDict):
     extra: int
 
 
+class Machine(TypedDict):
+    """What else happened; the shares are of all CPU time of all cores."""
+
+    stolen_share: float
+    """Given to other machines by the hypervisor."""
+    others_share: float
+    """Used by processes that have no part in the benchmark."""
+    restarted: list[str]
+
+
 class Turn(NamedTuple):
     """Which trial of a run: its pair, its place within the pair, and its twin."""
 
@@ -66,8 +76,7 @@ class Trial(TypedDict):
     """From sending a first event to its count in MySQL."""
     drain_seconds: float
     reconcile: Reconciliation
-    stolen_share: float
-    restarted: list[str]
+    machine: Machine
 
 
 class Ratio(TypedDict):

@@ -47,13 +47,14 @@ def failures(results: Results, twin: str, level_users: int) -> Counter[str]:
 
 
 def per_thousand(trial: Trial) -> dict[str, float]:
-    """Return CPU seconds per 1,000 acknowledged events, by process."""
-    events = trial["reconcile"]["acknowledged"] or 1
-    return {name: seconds * 1000 / events for name, seconds in trial["cpu_seconds"].items()}
+    """Return CPU seconds per 1,000 acknowledged events, by process; empty without events."""
+    events = trial["reconcile"]["acknowledged"]
+    return {name: seconds * 1000 / events for name, seconds in trial["cpu_seconds"].items()} if events else {}
 
 
-def server_per_thousand(trial: Trial) -> float:
-    return sum(seconds for name, seconds in per_thousand(trial).items() if name != "generator")
+def server_per_thousand(trial: Trial) -> float | None:
+    """Return the same of all processes but the generator; None where no event was acknowledged."""
+    return sum(s for name, s in per_thousand(trial).items() if name != "generator") or None
 
 
 def reasons(trial: Trial) -> list[str]:

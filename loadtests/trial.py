@@ -50,7 +50,7 @@ def _measure(stack: Stack, turn: Turn, load: Load, show: Show) -> Trial:
         )
     counts = _reconcile(stack, record, prober)
     observed.end()
-    reasons = trial_reasons(turn.twin, counts, observed.stolen_share, observed.restarted)
+    reasons = trial_reasons(turn.twin, counts, observed.machine)
     return {
         "pair": turn.pair,
         "order": turn.order,
@@ -64,8 +64,7 @@ def _measure(stack: Stack, turn: Turn, load: Load, show: Show) -> Trial:
         "counted_ms": percentiles(prober.count_ms),
         "drain_seconds": drain_seconds,
         "reconcile": counts,
-        "stolen_share": observed.stolen_share,
-        "restarted": observed.restarted,
+        "machine": observed.machine,
     }
 
 

@@ -4,15 +4,15 @@ What concerns the generator is judged level by level, since 500 users may be too
 not. What concerns the machine or the processes spoils the whole trial.
 """
 
-from collections.abc import Sequence
-
-from loadtests.results import Generator, Reconciliation
+from loadtests.results import Generator, Machine, Reconciliation
 
 MOST_CPU = 0.9
 """Of its core. Above, requests wait for the generator and not for the twin."""
 MOST_LAG_MS = 50.0
 """p99. A free core is below 20 ms even at 500 users: events that come together are served one by one."""
 MOST_STOLEN = 0.05
+MOST_OTHERS = 0.1
+"""Of all cores."""
 
 
 def level_reasons(generator: Generator, acknowledged: int) -> list[str]:
@@ -30,15 +30,15 @@ def level_reasons(generator: Generator, acknowledged: int) -> list[str]:
     return reasons
 
 
-def trial_reasons(
-    twin: str, counts: Reconciliation, stolen_share: float, restarted: Sequence[str]
-) -> list[str]:
+def trial_reasons(twin: str, counts: Reconciliation, machine: Machine) -> list[str]:
     """Return why a whole trial can't be compared. That the naive twin loses counts is its result."""
     reasons = []
-    if stolen_share > MOST_STOLEN:
-        reasons.append(f"{stolen_share:.0%} of the CPU time was stolen by other machines")
-    if restarted:
-        reasons.append(f"died or restarted: {', '.join(restarted)}")
+    if machine["stolen_share"] > MOST_STOLEN:
+        reasons.append(f"{machine['stolen_share']:.0%} of the CPU time was stolen by other machines")
+    if machine["others_share"] > MOST_OTHERS:
+        reasons.append(f"{machine['others_share']:.0%} of the CPU time went to other work on this machine")
+    if machine["restarted"]:
+        reasons.append(f"died or restarted: {', '.join(machine['restarted'])}")
     if twin == "async_dedup" and (counts["lost"] or counts["extra"]):
         reasons.append(f"counts do not reconcile: {counts['lost']} lost, {counts['extra']} extra")
     return reasons

@@ -42,8 +42,7 @@ def trial(pair: int, twin: str, p95: float, lost: int = 0) -> Trial:
             "lost": lost,
             "extra": 0,
         },
-        "stolen_share": 0.0,
-        "restarted": [],
+        "machine": {"stolen_share": 0.0, "others_share": 0.0, "restarted": []},
     }
 
 

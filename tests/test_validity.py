@@ -2,11 +2,12 @@
 
 import pytest
 
-from loadtests.observe import stolen_share
-from loadtests.results import Generator, Reconciliation, Trial, compare
+from loadtests.observe import machine_shares
+from loadtests.results import Generator, Machine, Reconciliation, Trial, compare
 from loadtests.validity import level_reasons, trial_reasons
 from tests.samples import level, trial
 
+QUIET = Machine(stolen_share=0.01, others_share=0.05, restarted=[])
 GOOD = Generator(cpu_share=0.6, loop_lag_p99_ms=10.0)
 
 
@@ -16,7 +17,7 @@ def counts(lost: int = 0, extra: int = 0) -> Reconciliation:
 
 def test_a_good_level_and_a_good_trial_have_no_reasons() -> None:
     assert level_reasons(GOOD, acknowledged=100) == []
-    assert trial_reasons("async_dedup", counts(), stolen_share=0.01, restarted=[]) == []
+    assert trial_reasons("async_dedup", counts(), QUIET) == []
 
 
 @pytest.mark.parametrize(
@@ -33,26 +34,31 @@ def test_reasons_of_a_level(generator: Generator, acknowledged: int, reason: str
 
 
 @pytest.mark.parametrize(
-    ("stolen", "restarted", "lost", "extra", "reason"),
+    ("machine", "lost", "extra", "reason"),
     [
-        (0.06, [], 0, 0, "6% of the CPU time was stolen by other machines"),
-        (0.0, ["worker"], 0, 0, "died or restarted: worker"),
-        (0.0, [], 2, 0, "counts do not reconcile: 2 lost, 0 extra"),
-        (0.0, [], 0, 3, "counts do not reconcile: 0 lost, 3 extra"),
+        (QUIET | {"stolen_share": 0.06}, 0, 0, "6% of the CPU time was stolen by other machines"),
+        (QUIET | {"others_share": 0.3}, 0, 0, "30% of the CPU time went to other work on this machine"),
+        (QUIET | {"restarted": ["worker"]}, 0, 0, "died or restarted: worker"),
+        (QUIET, 2, 0, "counts do not reconcile: 2 lost, 0 extra"),
+        (QUIET, 0, 3, "counts do not reconcile: 0 lost, 3 extra"),
     ],
 )
-def test_reasons_of_a_trial(stolen: float, restarted: list[str], lost: int, extra: int, reason: str) -> None:
-    assert trial_reasons("async_dedup", counts(lost, extra), stolen, restarted) == [reason]
+def test_reasons_of_a_trial(machine: Machine, lost: int, extra: int, reason: str) -> None:
+    assert trial_reasons("async_dedup", counts(lost, extra), machine) == [reason]
 
 
 def test_the_naive_twin_may_lose() -> None:
-    assert trial_reasons("naive_sync", counts(lost=5), stolen_share=0.0, restarted=[]) == []
+    assert trial_reasons("naive_sync", counts(lost=5), QUIET) == []
 
 
-def test_stolen_time_is_a_share_of_all_of_it() -> None:
-    before = {"user": 10.0, "idle": 10.0, "steal": 1.0, "guest": 4.0}
-    after = {"user": 15.0, "idle": 14.0, "steal": 2.0, "guest": 9.0}
-    assert stolen_share(before, after) == 0.1
+def test_stolen_time_and_other_work_are_shares_of_all_of_it() -> None:
+    before = {"user": 10.0, "idle": 10.0, "iowait": 0.0, "steal": 1.0, "guest": 4.0}
+    after = {"user": 15.0, "idle": 13.0, "iowait": 1.0, "steal": 2.0, "guest": 9.0}
+    assert machine_shares(before, after, ours=3.0) == (0.1, 0.2)
+
+
+def test_systems_that_know_less_are_fine() -> None:
+    assert machine_shares({"user": 1.0, "idle": 1.0}, {"user": 2.0, "idle": 2.0}, ours=1.5) == (0.0, 0.0)
 
 
 def test_the_ratio_is_taken_pair_by_pair() -> None:
