@@ -17,7 +17,7 @@ setup-dev:
 bench: setup ## load both twins and compare them (PROFILE=ramp PAIRS=3 SEED=1)
 	@$(RUN) loadtests.bench $(if $(PROFILE),--profile $(PROFILE)) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(SEED),--seed $(SEED))
 
-report: setup ## write RESULTS.md again from the newest results
+report: setup ## write RESULTS.md and the README's result again from the newest results
 	@$(RUN) loadtests.report
 
 openapi: setup ## write shared/openapi.json again, which the naive twin serves

@@ -26,6 +26,8 @@ from loadtests.summary import (
 )
 
 REPORT = ROOT / "RESULTS.md"
+README = ROOT / "README.md"
+README_MARKS = ("<!-- result: written by `make report` -->", "<!-- /result -->")
 SUBJECTS = (*TWINS, "floor")
 PROCESSES = ("app", "mysql", "redis", "worker", "scheduler", "generator")
 
@@ -55,7 +57,7 @@ To repeat it: `{results["command"]}`.
 Made from `loadtests/results/{results["run"]}/results.json` by `make report`; do not edit."""
 
 
-def _latency(results: Results) -> str:
+def _p95_table(results: Results) -> str:
     ratios = {each["users"]: each for each in results["comparison"]}
     rows = []
     for size in users(results):
@@ -68,16 +70,17 @@ def _latency(results: Results) -> str:
                 *([f"{ratio['p95_ratio']['median']:.2f}", spread(ratio)] if ratio else ["-", ""]),
             ]
         )
-    latencies = table(
-        ["users", "naive_sync", "async_dedup", "floor", "naive / async", "over the pairs"], rows
-    )
+    return table(["users", "naive_sync", "async_dedup", "floor", "naive / async", "over the pairs"], rows)
+
+
+def _latency(results: Results) -> str:
     return f"""## Latency: p95 in milliseconds
 
 Each request's own time, of successful requests, the beginning of each level left out; exact percentiles, the
 median of the trials. The floor is the same load against a handler that does nothing. The ratio is the median
 of the ratios of the pairs. {_interval(results)}
 
-{latencies}
+{_p95_table(results)}
 
 {_curves(results)}"""
 
@@ -233,8 +236,34 @@ def _kinds(failed: dict[str, int]) -> str:
     return ", ".join(f"{number:,} x {kind}" for kind, number in sorted(failed.items())) or "0"
 
 
+def write_readme(path: Path = README) -> None:
+    """Put the newest run's short result between the marks in the README. Raises FileNotFoundError."""
+    source = newest()
+    if source is None:
+        raise FileNotFoundError("no results yet: `make bench` makes some")
+    path.write_text(with_result(path.read_text(), json.loads(source.read_text())))
+
+
+def with_result(readme: str, results: Results) -> str:
+    before, start, rest = readme.partition(README_MARKS[0])
+    _, end, after = rest.partition(README_MARKS[1])
+    return f"{before}{start}\n{_short(results)}\n{end}{after}"
+
+
+def _short(results: Results) -> str:
+    return f"""{verdict(results)}
+
+{_p95_table(results)}
+
+{_curves(results)}
+
+p95 in milliseconds, on {results["environment"]["cores"]} cores; floor: a handler that does nothing.
+Run `{results["run"]}`; all its figures, and what was left out and why: [RESULTS.md](RESULTS.md)."""
+
+
 if __name__ == "__main__":
     try:
         write()
+        write_readme()
     except FileNotFoundError as error:
         sys.exit(f"report: {error}")
