@@ -30,9 +30,9 @@ LIMIT = 20.0
 
 @contextmanager
 def alone(stack: Stack) -> Iterator[None]:
-    """Both servers empty, and none of the async twin's processes; those that ran are back at the end."""
-    twin = ROLES_OF["async_dedup"]
-    ran = [role for role in twin if stack.alive(role)]
+    """Both servers empty, and no twin; what ran is back at the end, with no connection that died."""
+    ran = [role for twin in ("naive_sync", "async_dedup") for role in ROLES_OF[twin] if stack.alive(role)]
+    stack.stop_twin("naive_sync")
     stack.stop_twin("async_dedup")
     servers_up(stack)
     create_tables_of(stack)
