@@ -46,7 +46,7 @@ Show = Callable[[Progress], None]
 
 
 def generate(stack: Stack, twin: str, load: Load, show: Show) -> dict[str, Any]:
-    """Load `twin`, which must run, and return the record. Raises TrialFailed."""
+    """Load `twin`, which must run, and return the record as soon as the load is over. Raises TrialFailed."""
     record, progress = stack.run_dir / "record.json", stack.run_dir / "progress.jsonl"
     for path in (record, progress):
         path.unlink(missing_ok=True)
@@ -55,10 +55,11 @@ def generate(stack: Stack, twin: str, load: Load, show: Show) -> dict[str, Any]:
     command = [*_command(stack.base_url(twin), load), *files]
     locust = process.spawn(command, log, dict(os.environ), stack.generator_cpus())
     try:
-        _await(locust, load.profile.seconds + 2 * TIMEOUT + 30, lambda: _show_last(progress, show))
+        limit = load.profile.seconds + 2 * TIMEOUT + 30
+        _await(locust, record, limit, lambda: _show_last(progress, show))
     finally:
         process.kill(locust)
-    if locust.returncode or not record.exists():
+    if not record.exists():
         raise TrialFailed(f"the load generator ended with status {locust.returncode}; see {log}")
     return dict(json.loads(record.read_text()))
 
@@ -76,9 +77,12 @@ def _command(base_url: str, load: Load) -> list[str]:
     return [*locust, "--headless", "--only-summary", *words]
 
 
-def _await(locust: "subprocess.Popen[bytes]", limit: float, meanwhile: Callable[[], None]) -> None:
+def _await(
+    locust: "subprocess.Popen[bytes]", record: Path, limit: float, meanwhile: Callable[[], None]
+) -> None:
+    """Wait for the record and not for Locust's own end, seconds later: they would be missing in the drain."""
     deadline = time.monotonic() + limit
-    while locust.poll() is None:
+    while locust.poll() is None and not record.exists():
         if time.monotonic() > deadline:
             raise TrialFailed(f"the load generator did not end within {limit:.0f} s")
         meanwhile()

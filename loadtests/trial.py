@@ -45,9 +45,8 @@ def _measure(stack: Stack, turn: Turn, load: Load, show: Show) -> Trial:
     with Prober(stack.base_url(turn.twin), stack.settings, load.seed, patience=settle) as prober:
         record = generate(stack, turn.twin, load, show)
         prober.stop_sending()
-        drain_seconds = _drain(
-            stack, record, settle if turn.twin == "async_dedup" else SETTLED_WITHOUT_BUFFER
-        )
+        patience = settle if turn.twin == "async_dedup" else SETTLED_WITHOUT_BUFFER
+        drain_seconds = _drain(stack, record, prober.acknowledged.total(), patience)
     counts = _reconcile(stack, record, prober)
     observed.end()
     reasons = trial_reasons(turn.twin, counts, observed.machine)
@@ -76,12 +75,12 @@ def _judged(levels: list[dict[str, Any]]) -> list[Level]:
     return cast("list[Level]", judged)
 
 
-def _drain(stack: Stack, record: dict[str, Any], settle: float) -> float:
+def _drain(stack: Stack, record: dict[str, Any], probed: int, settle: float) -> float:
     """Wait until MySQL holds what was acknowledged, or nothing has changed for `settle` seconds.
 
     Returns the seconds until the last change.
     """
-    expected = sum(record["acknowledged"].values())
+    expected = sum(record["acknowledged"].values()) + probed
     with connect(stack.settings) as mysql:
         ended = changed = time.monotonic()
         total = read_total(mysql)
