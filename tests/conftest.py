@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rq import Queue
+from sqlalchemy import Engine
 
+from async_dedup.digest import digest_queue
 from loadtests.stack import Stack
+from shared.db import make_background_engine
 from shared.settings import Settings
 
 URL_FIXTURES = {"naive_sync": "naive_url", "async_dedup": "async_url"}
@@ -62,3 +66,16 @@ def async_url(stack: Stack) -> str:
 def twin_url(request: pytest.FixtureRequest) -> str:
     """The address of each twin in turn."""
     return str(request.getfixturevalue(URL_FIXTURES[request.param]))
+
+
+@pytest.fixture
+def engine(stack: Stack) -> Iterator[Engine]:
+    """As worker and scheduler have it."""
+    engine = make_background_engine(stack.settings)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def queue(stack: Stack) -> Queue:
+    return digest_queue(stack.settings, 2.0)

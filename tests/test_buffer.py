@@ -24,7 +24,6 @@ from tests.parts import (
     commands,
     counted,
     drain,
-    engine_of,
     event,
     full,
     open_buffer,
@@ -51,13 +50,6 @@ def settings(stack: Stack) -> Settings:
 @pytest.fixture
 def buffer(settings: Settings) -> Buffer:
     return Buffer(settings)
-
-
-@pytest.fixture
-def engine(stack: Stack) -> Iterator[Engine]:
-    engine = engine_of(stack)
-    yield engine
-    engine.dispose()
 
 
 def test_a_group_counts_each_fingerprint_by_its_events(settings: Settings, buffer: Buffer) -> None:

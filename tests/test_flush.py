@@ -57,13 +57,6 @@ def buffer(stack: Stack) -> Buffer:
     return Buffer(stack.settings)
 
 
-@pytest.fixture
-def engine(stack: Stack) -> Iterator[Engine]:
-    engine = engine_of(stack)
-    yield engine
-    engine.dispose()
-
-
 def ledger(engine: Engine) -> dict[str, tuple[int, int]]:
     """Fingerprints and events of every batch that was applied."""
     with engine.connect() as connection:

@@ -18,7 +18,6 @@ from tests.parts import (
     add,
     alone,
     counted,
-    engine_of,
     event,
     frozen,
     full,
@@ -44,18 +43,6 @@ def buffer(stack: Stack) -> Iterator[Buffer]:
     yield Buffer(stack.settings)
     stack.stop_twin("async_dedup")
     servers_up(stack)
-
-
-@pytest.fixture
-def engine(stack: Stack) -> Iterator[Engine]:
-    engine = engine_of(stack)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def queue(stack: Stack) -> Queue:
-    return digest_queue(stack.settings, 2.0)
 
 
 def test_a_tick_flushes(stack: Stack, buffer: Buffer, engine: Engine, queue: Queue) -> None:

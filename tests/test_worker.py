@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from async_dedup.buffer import Buffer
 from async_dedup.digest import FAILED_JOB_SECONDS, digest_queue, enqueue_digest
 from loadtests.stack import Stack
-from tests.parts import add, alone, engine_of, event, rows, running, servers_up, wait_until
+from tests.parts import add, alone, event, rows, running, servers_up, wait_until
 
 A, B = event("a"), event("b")
 
@@ -30,18 +30,6 @@ def buffer(stack: Stack) -> Iterator[Buffer]:
     yield Buffer(stack.settings)
     stack.stop_twin("async_dedup")
     servers_up(stack)
-
-
-@pytest.fixture
-def engine(stack: Stack) -> Iterator[Engine]:
-    engine = engine_of(stack)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def queue(stack: Stack) -> Queue:
-    return digest_queue(stack.settings, 2.0)
 
 
 def messages(engine: Engine) -> set[str]:

@@ -13,7 +13,7 @@ from async_dedup.buffer import Buffer
 from loadtests.stack import Stack
 from shared.model import Issue
 from tests.faults.load import Load, check, load
-from tests.parts import alone, counted, engine_of, frozen, rows, running, times_seen, wait_until
+from tests.parts import alone, counted, frozen, rows, running, times_seen, wait_until
 
 API, WORKER, SCHEDULER = "async_dedup", "worker", "scheduler"
 REQUESTS = 300
@@ -29,13 +29,6 @@ def _twin(stack: Stack) -> Iterator[None]:
 @pytest.fixture
 def buffer(stack: Stack) -> Buffer:
     return Buffer(stack.settings)
-
-
-@pytest.fixture
-def engine(stack: Stack) -> Iterator[Engine]:
-    engine = engine_of(stack)
-    yield engine
-    engine.dispose()
 
 
 def await_drain(buffer: Buffer) -> None:
