@@ -14,22 +14,49 @@ PAIRS_FOR_AN_INTERVAL = 6
 
 class Generator(TypedDict):
     cpu_share: float | None
-    """Of one core, while the level was measured."""
+    """Of one core, while the level was measured; the busiest of its processes."""
     loop_lag_p99_ms: float | None
 
 
 class Level(TypedDict):
+    """One number of users (closed model) or one rate (open model). Latencies are those of 2xx answers only."""
+
+    profile: str
+    name: str
+    """Unique within the profile: "500 users", "400/s"."""
     users: int
+    """In the open model: the connections there are at most."""
     seconds: float
     offered_rps: float | None
     """None: the model is closed, the users send as fast as they are answered."""
+    sent_rps: float
     achieved_rps: float
     acknowledged: int
     failed: dict[str, int]
+    in_flight_at_start: int
+    in_flight_at_end: int
+    """Requests due and not yet answered; in the open model a backlog that grows is a twin that can't keep up."""
     latency_ms: dict[str, float | None]
+    """From sending: p50, p90, p95, p99, p99.9 and max; exact, not read from the histogram."""
+    due_latency_ms: dict[str, float | None] | None
+    """The same from when each request was due; None in the closed model."""
+    histogram: str
+    """Of the latencies in microseconds: HdrHistogram, encoded V2, three significant digits."""
+    due_histogram: str | None
     generator: Generator
     valid: bool
     invalid_reasons: list[str]
+
+
+class Timeline(TypedDict):
+    """The trial in slots of equal length, by when a request was sent; lists of equal length."""
+
+    slot_seconds: float
+    users: list[int]
+    acknowledged: list[int]
+    failed: list[int]
+    p50_ms: list[float | None]
+    p95_ms: list[float | None]
 
 
 class Reconciliation(TypedDict):
@@ -51,25 +78,49 @@ class Machine(TypedDict):
 
 
 class Turn(NamedTuple):
-    """Which trial of a run: its pair, its place within the pair, and its twin."""
+    """Which trial of a run: its profile, its pair, its place in the order, and its twin."""
 
+    profile: str
     pair: int
     order: int
     twin: str
+
+
+class Knee(TypedDict):
+    """The highest rate that a twin kept up with."""
+
+    rps: float | None
+    """None: it did not even keep up with the lowest."""
+    limit: str
+    """Why it did not keep up with the next rate, in words."""
 
 
 class Trial(TypedDict):
     """A trial that is not valid is out of every comparison; of a valid one, the levels that are not."""
 
+    profile: str
     pair: int
     order: int
     twin: str
+    """naive_sync, async_dedup, or other: the implementation at `Results.host`, whose cost is not known."""
     valid: bool
     invalid_reasons: list[str]
     levels: list[Level]
+    timeline: Timeline | None
+    """None in the profile knee, whose rates are runs of their own."""
+    knee: Knee | None
     failed: dict[str, int]
     """Over the whole trial, by status code or by what came instead of an answer."""
     cpu_seconds: dict[str, float]
+    """By process, from before the load to the end of the drain, like the three below."""
+    memory_mb: dict[str, float]
+    """The peak of each process, in 10^6 bytes."""
+    written_mb: dict[str, float]
+    """To disk, by "mysql" and "redis"; empty where the system does not tell."""
+    statements: int | None
+    """That MySQL was asked to run by the twin; the harness's own are not in it."""
+    mean_ms: dict[str, float]
+    """Of a request, by the twin's own metrics: "request", and within it "mysql" and "redis"."""
     freshness_ms: dict[str, float | None]
     """From sending a first event to its row in MySQL."""
     counted_ms: dict[str, float | None]
@@ -84,12 +135,32 @@ class Ratio(TypedDict):
     low: float
     high: float
     pairs: int
+    confidence: float | None
+    """That the true median lies between low and high, from their order alone; None with fewer than 6 pairs."""
 
 
 class Comparison(TypedDict):
+    """One level of two twins: the first one's figure over the second one's, pair by pair."""
+
+    profile: str
+    level: str
     users: int
+    twins: list[str]
     p95_ratio: Ratio
-    """The naive twin's p95 over the async twin's, pair by pair."""
+    p99_ratio: Ratio | None
+    """None where there are fewer than 10,000 requests."""
+    indistinguishable: bool
+    """The p95's interval holds 1, or lies inside the band of the control."""
+
+
+class Control(TypedDict):
+    """A twin against itself: what two trials of the same thing differ by."""
+
+    profile: str
+    level: str
+    users: int
+    twin: str
+    p95_ratio: Ratio
 
 
 class Results(TypedDict):
@@ -100,11 +171,14 @@ class Results(TypedDict):
     commit: str
     seed: int
     profile: str
+    host: str | None
+    """Address of the third implementation, where there is one."""
     command: str
     environment: dict[str, Any]
     trials: list[Trial]
     floor: list[Level]
     comparison: list[Comparison]
+    control: list[Control]
 
 
 def compare(trials: Sequence[Trial]) -> list[Comparison]:
