@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev bench report openapi up down status test check format lock clean
+.PHONY: help setup setup-dev bench report openapi schema up down status test check format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,9 @@ report: setup ## write RESULTS.md and the README's result again from the newest 
 openapi: setup ## write shared/openapi.json again, which the naive twin serves
 	@.venv/bin/python -c 'import json; from async_dedup.app import create_app; print(json.dumps(create_app().openapi(), indent=2))' > openapi.part
 	@mv openapi.part shared/openapi.json
+
+schema: setup ## write the JSON Schema of results.json again
+	@$(RUN) loadtests.schema
 
 up: setup ## start both twins and leave them running
 	@$(RUN) loadtests.stack up

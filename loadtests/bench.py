@@ -17,9 +17,10 @@ from loadtests import environment, report
 from loadtests.bootstrap import ROOT
 from loadtests.display import Display, show_results
 from loadtests.generator import Load, TrialFailed
+from loadtests.pairs import capacity, compare, control
 from loadtests.profiles import PROFILES
 from loadtests.recorder import write_json
-from loadtests.results import FILE, RESULTS, Results, Trial, Turn, compare
+from loadtests.results import FILE, RESULTS, Results, Trial, Turn
 from loadtests.stack import Stack, StackError
 from loadtests.summary import TWINS
 from loadtests.trial import run_floor, run_trial
@@ -94,6 +95,8 @@ def measure(options: argparse.Namespace, console: Console) -> Results:
         "trials": trials,
         "floor": floor,
         "comparison": compare(trials),
+        "control": control(trials),
+        "capacity": capacity(trials),
     }
 
 

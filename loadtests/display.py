@@ -13,14 +13,16 @@ from loadtests import generator
 from loadtests.results import Results
 from loadtests.summary import (
     TWINS,
+    LevelId,
     failures,
+    level_ids,
     over_levels,
     over_trials,
-    p95,
+    percentile,
+    profiles,
     reasons,
     server_per_thousand,
     trials_of,
-    users,
     verdict,
 )
 
@@ -95,15 +97,19 @@ def show_results(console: Console, results: Results) -> None:
 def _levels_table(results: Results) -> Table:
     title = "95 of 100 requests were answered within (p95, median of the trials)"
     table = Table(title=title, caption="ratio: naive_sync / async_dedup; floor: a handler that does nothing")
-    for heading in ("users", *TWINS, "ratio", "floor", "requests/s", "failed"):
+    for heading in ("level", *TWINS, "ratio", "floor", "requests/s", "failed"):
         table.add_column(heading, justify="right", no_wrap=True)
-    ratios = {each["users"]: each["p95_ratio"]["median"] for each in results["comparison"]}
-    for number in users(results):
-        naive, async_, floor = (_ms(over_levels(results, t, number, p95)) for t in (*TWINS, "floor"))
-        rates = (over_levels(results, twin, number, lambda level: level["achieved_rps"]) for twin in TWINS)
-        failed = (sum(failures(results, twin, number).values()) for twin in TWINS)
-        ratio = f"{ratios[number]:.2f}" if number in ratios else "-"
-        table.add_row(str(number), naive, async_, ratio, floor, _both(rates), _both(failed))
+    ratios = {
+        LevelId(each["profile"], each["level"]): f"{each['p95_ratio']['median']:.2f}"
+        for each in results["comparison"]
+        if each["twins"] == [*TWINS] and each["p95_ratio"]
+    }
+    for level in [each for profile in profiles(results) for each in level_ids(results, profile)]:
+        naive, async_, floor = (_ms(percentile(results, t, level, "p95")) for t in (*TWINS, "floor"))
+        rates = (over_levels(results, twin, level, lambda each: each["achieved_rps"]) for twin in TWINS)
+        failed = (sum(failures(results, twin, level).values()) for twin in TWINS)
+        ratio = ratios.get(level, "-")
+        table.add_row(level.name, naive, async_, ratio, floor, _both(rates), _both(failed))
     return table
 
 
@@ -117,9 +123,13 @@ def _trials_table(results: Results) -> Table:
         for t in TWINS
     ]
     table.add_row("acknowledged events lost", *lost)
-    fresh = [_ms(over_trials(results, twin, lambda trial: trial["freshness_ms"]["p95"])) for twin in TWINS]
+    fresh = [
+        _ms(over_trials(results, twin, lambda trial: trial["freshness_ms"].get("p95"))) for twin in TWINS
+    ]
     table.add_row("event to its row (p95)", *fresh)
-    counted = [_ms(over_trials(results, twin, lambda trial: trial["counted_ms"]["p95"])) for twin in TWINS]
+    counted = [
+        _ms(over_trials(results, twin, lambda trial: trial["counted_ms"].get("p95"))) for twin in TWINS
+    ]
     table.add_row("event to its count (p95)", *counted)
     drain = [over_trials(results, twin, lambda trial: trial["drain_seconds"]) for twin in TWINS]
     table.add_row(

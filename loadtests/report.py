@@ -10,18 +10,21 @@ from pathlib import Path
 
 from loadtests.bootstrap import ROOT
 from loadtests.markdown import chart, number, table
-from loadtests.results import PAIRS_FOR_AN_INTERVAL, Results, Trial, newest
+from loadtests.results import Results, Trial, newest
+from loadtests.stats import PAIRS_FOR_AN_INTERVAL
 from loadtests.summary import (
     TWINS,
+    LevelId,
     failures,
+    level_ids,
     level_reasons,
     over_levels,
     over_trials,
-    p95,
     per_thousand,
+    percentile,
+    profiles,
     reasons,
     spread,
-    users,
     verdict,
 )
 
@@ -58,19 +61,19 @@ Made from `loadtests/results/{results["run"]}/results.json` by `make report`; do
 
 
 def _p95_table(results: Results) -> str:
-    ratios = {each["users"]: each for each in results["comparison"]}
+    ratios = {LevelId(each["profile"], each["level"]): each["p95_ratio"] for each in results["comparison"]}
     rows = []
-    for size in users(results):
-        values = [number(over_levels(results, subject, size, p95), 1) for subject in SUBJECTS]
+    for size in _ids(results):
+        values = [number(percentile(results, subject, size, "p95"), 1) for subject in SUBJECTS]
         ratio = ratios.get(size)
         rows.append(
-            [
-                size,
-                *values,
-                *([f"{ratio['p95_ratio']['median']:.2f}", spread(ratio)] if ratio else ["-", ""]),
-            ]
+            [size.name, *values, *([f"{ratio['median']:.2f}", spread(ratio)] if ratio else ["-", ""])]
         )
     return table(["users", "naive_sync", "async_dedup", "floor", "naive / async", "over the pairs"], rows)
+
+
+def _ids(results: Results) -> list[LevelId]:
+    return [each for profile in profiles(results) for each in level_ids(results, profile)]
 
 
 def _latency(results: Results) -> str:
@@ -86,7 +89,9 @@ of the ratios of the pairs. {_interval(results)}
 
 
 def _interval(results: Results) -> str:
-    pairs = min((each["p95_ratio"]["pairs"] for each in results["comparison"]), default=0)
+    pairs = min(
+        (each["p95_ratio"]["pairs"] for each in results["comparison"] if each["p95_ratio"]), default=0
+    )
     if pairs < PAIRS_FOR_AN_INTERVAL:
         return f"Fewer than {PAIRS_FOR_AN_INTERVAL} pairs: demo, no interval."
     if pairs == PAIRS_FOR_AN_INTERVAL:
@@ -96,20 +101,22 @@ def _interval(results: Results) -> str:
 
 def _curves(results: Results) -> str:
     """Draw the levels that have a value for everyone: Mermaid has no gaps."""
-    values = {size: [over_levels(results, s, size, p95) for s in SUBJECTS] for size in users(results)}
+    values = {size: [percentile(results, s, size, "p95") for s in SUBJECTS] for size in _ids(results)}
     complete = {size: [v for v in each if v is not None] for size, each in values.items() if None not in each}
     if not complete:
         return "No level has a valid value for both twins and the floor, so there is no chart."
     title = "p95 over users: naive_sync orange, async_dedup blue, floor grey"
-    return chart(title, list(complete), list(zip(*complete.values(), strict=True)))
+    return chart(
+        title, [int(size.name.split()[0]) for size in complete], list(zip(*complete.values(), strict=True))
+    )
 
 
 def _rates(results: Results) -> str:
     rows = []
-    for size in users(results):
+    for size in _ids(results):
         rates = [over_levels(results, s, size, lambda level: level["achieved_rps"]) for s in SUBJECTS]
         kinds = [_kinds(failures(results, twin, size)) for twin in TWINS]
-        rows.append([size, *(number(rate, 0) for rate in rates), *kinds])
+        rows.append([size.name, *(number(rate, 0) for rate in rates), *kinds])
     heads = ["users", "naive_sync", "async_dedup", "floor", "failed: naive_sync", "failed: async_dedup"]
     return f"""## Rate: successful answers per second
 
@@ -145,10 +152,10 @@ def _count(trial: Trial) -> list[object]:
 
 def _times(results: Results) -> str:
     figures: dict[str, Callable[[Trial], float | None]] = {
-        "first event to its row, p50, ms": lambda t: t["freshness_ms"]["p50"],
-        "first event to its row, p95, ms": lambda t: t["freshness_ms"]["p95"],
-        "first event to its count, p50, ms": lambda t: t["counted_ms"]["p50"],
-        "first event to its count, p95, ms": lambda t: t["counted_ms"]["p95"],
+        "first event to its row, p50, ms": lambda t: t["freshness_ms"].get("p50"),
+        "first event to its row, p95, ms": lambda t: t["freshness_ms"].get("p95"),
+        "first event to its count, p50, ms": lambda t: t["counted_ms"].get("p50"),
+        "first event to its count, p95, ms": lambda t: t["counted_ms"].get("p95"),
         "drain after the load, s": lambda t: t["drain_seconds"],
     }
     rows = [
@@ -184,7 +191,7 @@ def _trials(results: Results) -> str:
             t["pair"],
             t["order"],
             t["twin"],
-            *(number(p95(level), 1) for level in t["levels"]),
+            *(number(level["latency_ms"]["p95"], 1) for level in t["levels"]),
             "; ".join(reasons(t)),
         ]
         for t in results["trials"]
@@ -194,11 +201,11 @@ def _trials(results: Results) -> str:
             "",
             "",
             "floor",
-            *(number(p95(level), 1) for level in results["floor"]),
+            *(number(level["latency_ms"]["p95"], 1) for level in results["floor"]),
             "; ".join(level_reasons(results["floor"])),
         ]
     ]
-    heads = ["pair", "order", "twin", *(f"{size} users" for size in users(results)), "left out, and why"]
+    heads = ["pair", "order", "twin", *(size.name for size in _ids(results)), "left out, and why"]
     generator = max(
         (level["generator"]["cpu_share"] or 0.0 for trial in results["trials"] for level in trial["levels"]),
         default=0.0,

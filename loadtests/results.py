@@ -1,15 +1,15 @@
-"""The shape of results.json, and what is computed from several trials."""
+"""The shape of results.json; a field's docstring is its description in the published JSON Schema."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
+
+from pydantic import ConfigDict, with_config
+from typing_extensions import TypedDict
 
 from loadtests.bootstrap import ROOT
 
 RESULTS = ROOT / "loadtests" / "results"
 FILE = "results.json"
-PAIRS_FOR_AN_INTERVAL = 6
 
 
 class Generator(TypedDict):
@@ -19,7 +19,7 @@ class Generator(TypedDict):
 
 
 class Level(TypedDict):
-    """One number of users (closed model) or one rate (open model). Latencies are those of 2xx answers only."""
+    """One number of users (closed model) or one rate (open model). Latencies are those of 2xx answers."""
 
     profile: str
     name: str
@@ -35,7 +35,7 @@ class Level(TypedDict):
     failed: dict[str, int]
     in_flight_at_start: int
     in_flight_at_end: int
-    """Requests due and not yet answered; in the open model a backlog that grows is a twin that can't keep up."""
+    """Requests due and not yet answered; in the open model a twin whose backlog grows can't keep up."""
     latency_ms: dict[str, float | None]
     """From sending: p50, p90, p95, p99, p99.9 and max; exact, not read from the histogram."""
     due_latency_ms: dict[str, float | None] | None
@@ -136,7 +136,7 @@ class Ratio(TypedDict):
     high: float
     pairs: int
     confidence: float | None
-    """That the true median lies between low and high, from their order alone; None with fewer than 6 pairs."""
+    """That the true median lies between low and high, from the order alone; None with fewer than 6 pairs."""
 
 
 class Comparison(TypedDict):
@@ -145,24 +145,43 @@ class Comparison(TypedDict):
     profile: str
     level: str
     users: int
+    offered_rps: float | None
     twins: list[str]
-    p95_ratio: Ratio
+    p95_ratio: Ratio | None
+    """None where one of them has fewer than 2,000 requests in these pairs."""
     p99_ratio: Ratio | None
-    """None where there are fewer than 10,000 requests."""
-    indistinguishable: bool
-    """The p95's interval holds 1, or lies inside the band of the control."""
+    """None where one of them has fewer than 10,000."""
+    p95_band: float | None
+    """The larger one of the two twins' controls."""
+    p99_band: float | None
+    indistinguishable: bool | None
+    """The p95's interval holds 1, or lies inside the band; None where there is no interval."""
+    p99_indistinguishable: bool | None
 
 
 class Control(TypedDict):
-    """A twin against itself: what two trials of the same thing differ by."""
+    """A twin against itself, block by block: what two trials of the same thing differ by."""
 
     profile: str
     level: str
     users: int
     twin: str
-    p95_ratio: Ratio
+    p95_ratio: Ratio | None
+    p99_ratio: Ratio | None
+    p95_band: float | None
+    """m of the band from 1/m to m: the largest of the ratios and of their reciprocals."""
+    p99_band: float | None
 
 
+class Capacity(TypedDict):
+    """The knees of two twins: the second one's rate over the first one's, pair by pair."""
+
+    twins: list[str]
+    knee_ratio: Ratio
+    indistinguishable: bool | None
+
+
+@with_config(ConfigDict(use_attribute_docstrings=True, extra="forbid", allow_inf_nan=False))
 class Results(TypedDict):
     schema: int
     run: str
@@ -177,29 +196,12 @@ class Results(TypedDict):
     environment: dict[str, Any]
     trials: list[Trial]
     floor: list[Level]
+    """The same levels against a handler that does nothing."""
+    floor_knee: Knee | None
+    """None without the profile knee."""
     comparison: list[Comparison]
     control: list[Control]
-
-
-def compare(trials: Sequence[Trial]) -> list[Comparison]:
-    """Compare the twins level by level, over the pairs in which both trials and both levels are valid."""
-    ratios: dict[int, list[float]] = {}
-    for naive, async_ in _pairs(trials):
-        for left, right in zip(naive["levels"], async_["levels"], strict=True):
-            over, under = left["latency_ms"]["p95"], right["latency_ms"]["p95"]
-            if left["valid"] and right["valid"] and over and under:
-                ratios.setdefault(left["users"], []).append(over / under)
-    return [{"users": users, "p95_ratio": _ratio(values)} for users, values in sorted(ratios.items())]
-
-
-def _pairs(trials: Sequence[Trial]) -> list[tuple[Trial, Trial]]:
-    valid = {(trial["pair"], trial["twin"]): trial for trial in trials if trial["valid"]}
-    naive = [trial for trial in valid.values() if trial["twin"] == "naive_sync"]
-    return [(t, valid[t["pair"], "async_dedup"]) for t in naive if (t["pair"], "async_dedup") in valid]
-
-
-def _ratio(values: list[float]) -> Ratio:
-    return {"median": median(values), "low": min(values), "high": max(values), "pairs": len(values)}
+    capacity: list[Capacity]
 
 
 def newest(folder: Path = RESULTS) -> Path | None:

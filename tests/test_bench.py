@@ -12,8 +12,9 @@ import psutil
 import pytest
 
 from loadtests import bench
+from loadtests.pairs import compare
 from loadtests.profiles import PROFILES, Profile
-from loadtests.results import RESULTS, Results, compare
+from loadtests.results import RESULTS, Results
 from loadtests.summary import reasons
 from tests.conftest import free_settings, is_free
 from tests.parts import environment

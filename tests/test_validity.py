@@ -1,11 +1,10 @@
-"""Each rule provoked, and what it does to the comparison."""
+"""Each rule provoked."""
 
 import pytest
 
 from loadtests.observe import machine_shares
-from loadtests.results import Generator, Machine, Reconciliation, Trial, compare
+from loadtests.results import Generator, Machine, Reconciliation
 from loadtests.validity import level_reasons, trial_reasons
-from tests.samples import level, trial
 
 QUIET = Machine(stolen_share=0.01, others_share=0.05, restarted=[])
 GOOD = Generator(cpu_share=0.6, loop_lag_p99_ms=10.0)
@@ -59,25 +58,3 @@ def test_stolen_time_and_other_work_are_shares_of_all_of_it() -> None:
 
 def test_systems_that_know_less_are_fine() -> None:
     assert machine_shares({"user": 1.0, "idle": 1.0}, {"user": 2.0, "idle": 2.0}, ours=1.5) == (0.0, 0.0)
-
-
-def test_the_ratio_is_taken_pair_by_pair() -> None:
-    trials = [
-        *(trial(1, "naive_sync", p95=30.0), trial(1, "async_dedup", p95=10.0)),
-        *(trial(2, "async_dedup", p95=10.0), trial(2, "naive_sync", p95=50.0)),
-        *(trial(3, "naive_sync", p95=20.0), trial(3, "async_dedup", p95=20.0)),
-    ]
-    expected = {"median": 3.0, "low": 1.0, "high": 5.0, "pairs": 3}
-    assert compare(trials) == [{"users": 10, "p95_ratio": expected}]
-
-
-def test_a_pair_with_an_invalid_trial_is_left_out() -> None:
-    bad = Trial(**trial(1, "naive_sync", p95=30.0) | {"valid": False})
-    assert compare([bad, trial(1, "async_dedup", p95=10.0)]) == []
-
-
-def test_an_invalid_level_is_left_out_alone() -> None:
-    naive, async_ = trial(1, "naive_sync", p95=30.0), trial(1, "async_dedup", p95=10.0)
-    naive["levels"].append(level(500, p95=900.0))
-    async_["levels"].append(level(500, p95=90.0, reasons=["the generator used 95% of its core"]))
-    assert [each["users"] for each in compare([naive, async_])] == [10]

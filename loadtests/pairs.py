@@ -1,0 +1,147 @@
+"""What is computed pair by pair: how the twins differ, and how each one differs from itself."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+from loadtests.results import Capacity, Comparison, Control, Level, Ratio, Trial
+from loadtests.stats import band, indistinguishable, ratio
+
+EVERYONE = ("naive_sync", "other", "async_dedup")
+"""In the order in which they are compared: the first one's latency over the second one's."""
+FLOORS = {"p95": 2_000, "p99": 10_000}
+"""Requests that a percentile of a twin's level must be made of, over all trials, to be published."""
+
+LevelPair = tuple[Level, Level]
+TrialPair = tuple[Trial, Trial]
+
+
+def compare(trials: Sequence[Trial]) -> list[Comparison]:
+    """Compare every two twins level by level, over the pairs in which both trials and both levels are valid.
+
+    In the open model a level counts where both twins kept up with its rate.
+    """
+    noise = {(each["profile"], each["level"], each["twin"]): each for each in control(trials)}
+    found: list[Comparison] = []
+    for first, second in combinations(EVERYONE, 2):
+        for (profile, name), levels in _by_level(_pairs(trials, first, second)).items():
+            controls = [noise[key] for twin in (first, second) if (key := (profile, name, twin)) in noise]
+            p95, p99 = (_ratio(levels, percentile) for percentile in FLOORS)
+            p95_band = max((m for each in controls if (m := each["p95_band"])), default=None)
+            p99_band = max((m for each in controls if (m := each["p99_band"])), default=None)
+            found.append(
+                {
+                    "profile": profile,
+                    "level": name,
+                    "users": levels[0][0]["users"],
+                    "offered_rps": levels[0][0]["offered_rps"],
+                    "twins": [first, second],
+                    "p95_ratio": p95,
+                    "p99_ratio": p99,
+                    "p95_band": p95_band,
+                    "p99_band": p99_band,
+                    "indistinguishable": indistinguishable(p95, p95_band),
+                    "p99_indistinguishable": indistinguishable(p99, p99_band),
+                }
+            )
+    return found
+
+
+def control(trials: Sequence[Trial]) -> list[Control]:
+    """Compare each twin with itself: its trials of two pairs that follow each other, a block."""
+    found: list[Control] = []
+    for twin in EVERYONE:
+        for (profile, name), levels in _by_level(_blocks(trials, twin)).items():
+            p95, p99 = (_ratio(levels, percentile) for percentile in FLOORS)
+            found.append(
+                {
+                    "profile": profile,
+                    "level": name,
+                    "users": levels[0][0]["users"],
+                    "twin": twin,
+                    "p95_ratio": p95,
+                    "p99_ratio": p99,
+                    "p95_band": p95 and band(_ratios(levels, "p95")),
+                    "p99_band": p99 and band(_ratios(levels, "p99")),
+                }
+            )
+    return found
+
+
+def capacity(trials: Sequence[Trial]) -> list[Capacity]:
+    """Compare the knees of every two twins; a pair in which one of them has none is left out."""
+    found: list[Capacity] = []
+    for first, second in combinations(EVERYONE, 2):
+        knees = [(_knee(left), _knee(right)) for left, right in _pairs(trials, first, second)]
+        if ratios := [right / left for left, right in knees if left and right]:
+            result = ratio(ratios)
+            found.append(
+                {
+                    "twins": [first, second],
+                    "knee_ratio": result,
+                    "indistinguishable": indistinguishable(result),
+                }
+            )
+    return found
+
+
+def _pairs(trials: Sequence[Trial], first: str, second: str) -> list[TrialPair]:
+    return _matched(
+        {(each["profile"], each["pair"]): each for each in trials if each["twin"] == first},
+        {(each["profile"], each["pair"]): each for each in trials if each["twin"] == second},
+    )
+
+
+def _blocks(trials: Sequence[Trial], twin: str) -> list[TrialPair]:
+    own = {(each["profile"], each["pair"]): each for each in trials if each["twin"] == twin}
+    return _matched(
+        {key: each for key, each in own.items() if each["pair"] % 2},
+        {(profile, pair - 1): each for (profile, pair), each in own.items() if not pair % 2},
+    )
+
+
+def _matched(lefts: dict[tuple[str, int], Trial], rights: dict[tuple[str, int], Trial]) -> list[TrialPair]:
+    both = [(left, rights[key]) for key, left in lefts.items() if key in rights]
+    return [(left, right) for left, right in both if left["valid"] and right["valid"]]
+
+
+def _by_level(pairs: Sequence[TrialPair]) -> dict[tuple[str, str], list[LevelPair]]:
+    """Return the levels that can be compared, by profile and name, as they ran, rates ascending."""
+    found: dict[tuple[str, str], list[LevelPair]] = defaultdict(list)
+    for left, right in pairs:
+        others = {(each["name"], each["offered_rps"]): each for each in _comparable(right)}
+        for level in _comparable(left):
+            if other := others.get((level["name"], level["offered_rps"])):
+                found[level["profile"], level["name"]].append((level, other))
+    return dict(sorted(found.items(), key=lambda item: item[1][0][0]["offered_rps"] or 0.0))
+
+
+def _comparable(trial: Trial) -> Iterator[Level]:
+    knee = _knee(trial)
+    for level in trial["levels"]:
+        # A share of a twin's own knee is at a rate of its own.
+        rung = level["name"].endswith("/s") and knee is not None and (level["offered_rps"] or 0) <= knee
+        if level["valid"] and (trial["knee"] is None or rung):
+            yield level
+
+
+def _knee(trial: Trial) -> float | None:
+    return trial["knee"]["rps"] if trial["knee"] else None
+
+
+def _ratio(levels: Sequence[LevelPair], percentile: str) -> Ratio | None:
+    for side in zip(*levels, strict=True):
+        if sum(each["acknowledged"] for each in side) < FLOORS[percentile]:
+            return None
+    ratios = _ratios(levels, percentile)
+    return ratio(ratios) if ratios else None
+
+
+def _ratios(levels: Sequence[LevelPair], percentile: str) -> list[float]:
+    values = [(latency(left, percentile), latency(right, percentile)) for left, right in levels]
+    return [over / under for over, under in values if over and under]
+
+
+def latency(level: Level, percentile: str) -> float | None:
+    """Return the level's latency in milliseconds; in the open model from when each request was due."""
+    return (level["due_latency_ms"] or level["latency_ms"])[percentile]
