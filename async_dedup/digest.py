@@ -68,14 +68,15 @@ def digest_some(buffer: Buffer, engine: Engine) -> int:
 
 
 def _row(first: FirstEvent) -> dict[str, object]:
+    seen_at = first.seen_at.isoformat(" ")  # by PyMySQL, twice 5 us: a tenth of the row
     return {
         "fingerprint": first.fingerprint,
         "service": first.event.service,
         "message": first.event.message,
         "stack_trace": first.event.stack_trace,
         "times_seen": 0,
-        "first_seen": first.seen_at,
-        "last_seen": first.seen_at,
+        "first_seen": seen_at,
+        "last_seen": seen_at,
     }
 
 

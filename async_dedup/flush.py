@@ -77,21 +77,17 @@ def _write(connection: Connection, batch: Batch) -> None:
             events=sum(batch.counts.values()),
         )
     )
-    rows = [_row(fingerprint, events, batch) for fingerprint, events in sorted(batch.counts.items())]
-    connection.execute(COUNT, rows)
+    connection.execute(COUNT, _rows(batch))
 
 
-def _row(fingerprint: str, events: int, batch: Batch) -> dict[str, object]:
+def _rows(batch: Batch) -> list[dict[str, object]]:
     """Without a payload: the digest brings it, before or after."""
-    return {
-        "fingerprint": fingerprint,
-        "service": "",
-        "message": "",
-        "stack_trace": None,
-        "times_seen": events,
-        "first_seen": batch.last_seen,
-        "last_seen": batch.last_seen,
-    }
+    seen_at = batch.last_seen.isoformat(" ")
+    empty = {"service": "", "message": "", "stack_trace": None, "first_seen": seen_at, "last_seen": seen_at}
+    return [
+        {**empty, "fingerprint": fingerprint, "times_seen": events}
+        for fingerprint, events in sorted(batch.counts.items())
+    ]
 
 
 def trim_ledger(engine: Engine) -> None:

@@ -37,6 +37,7 @@ def make_engine(
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=settings.pool_timeout,
+        hide_parameters=True,  # else an error's text, and so the log, would hold what clients sent
         connect_args={"connect_timeout": CONNECT_TIMEOUT, "read_timeout": READ_TIMEOUT, **(connect or {})},
         **options,
     )
@@ -47,10 +48,13 @@ def make_engine(
 def make_background_engine(settings: Settings) -> Engine:
     """For a process that writes batches: no locks on gaps between rows, and a lost connection is replaced.
 
-    Should the network cut it off, MySQL gives its locks up after a minute and not after 8 hours.
+    Should the network cut it off, MySQL gives its locks up after a minute and not after 8 hours. Without
+    backslash escapes PyMySQL has only quotes to double: 0.4 instead of 22 us for a stack trace.
     """
-    wait = {"init_command": "SET SESSION wait_timeout = 60"}
-    return make_engine(settings, 1, wait, isolation_level="READ COMMITTED", pool_pre_ping=True)
+    session = "SET SESSION wait_timeout = 60, sql_mode = CONCAT(@@sql_mode, ',NO_BACKSLASH_ESCAPES')"
+    return make_engine(
+        settings, 1, {"init_command": session}, isolation_level="READ COMMITTED", pool_pre_ping=True
+    )
 
 
 def create_tables(engine: Engine) -> None:

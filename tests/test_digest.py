@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 
 from async_dedup.buffer import Buffer
-from async_dedup.digest import ROWS, digest_all, digest_some
+from async_dedup.digest import ROWS, UPSERT, digest_all, digest_some
 from async_dedup.flush import flush
 from loadtests.stack import Stack
 from shared import listing
@@ -229,3 +229,18 @@ def test_a_digest_without_mysql_loses_nothing(stack: Stack, buffer: Buffer, engi
     stack.start("mysql")
     assert digest_some(buffer, engine) == 1
     assert rows(engine)[seen.fingerprint]["message"] == "seen"
+
+
+def test_an_error_does_not_tell_the_log_what_clients_sent(buffer: Buffer, engine: Engine) -> None:
+    row = {
+        "fingerprint": "f" * 65,
+        "service": "s",
+        "message": "secret",
+        "stack_trace": None,
+        "times_seen": 0,
+        "first_seen": "2026-01-01",
+        "last_seen": "2026-01-01",
+    }
+    with pytest.raises(DataError) as raised, engine.begin() as connection:
+        connection.execute(UPSERT, [row])
+    assert "secret" not in str(raised.value)

@@ -24,7 +24,7 @@ A, B = event("a"), event("b")
 
 KILLED_AT = {
     "claimed": "async_dedup.flush._apply",
-    "in the transaction": "async_dedup.flush._row",
+    "in the transaction": "async_dedup.flush._rows",
     "committed": "async_dedup.buffer.Buffer.drop",
     "dropped": "async_dedup.buffer.Buffer.mark_flushed",
 }
