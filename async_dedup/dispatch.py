@@ -17,7 +17,8 @@ from shared.event import MAX_BODY, too_large
 
 log = logging.getLogger(__name__)
 
-Route = Callable[[Request], Awaitable[Response]]
+Hot = Callable[[Scope, Receive], Awaitable[bytes]]
+"""Reads the request and returns the body of its 200, JSON; raises for any other answer."""
 
 
 class HotPathAPI(FastAPI):
@@ -28,7 +29,7 @@ class HotPathAPI(FastAPI):
     The hot routes are declared as all others are, so that documents and other methods work as ever.
     """
 
-    hot: dict[str, Route]
+    hot: dict[str, Hot]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -40,8 +41,7 @@ class HotPathAPI(FastAPI):
         metrics.http_requests_in_flight.inc()
         try:
             if function:
-                response = await _answer(function, Request(scope, receive))
-                await response(scope, receive, watched)
+                await _answer(function, scope, receive, watched)
             else:
                 await super().__call__(scope, receive, watched)
         finally:
@@ -63,11 +63,17 @@ class Watched:
         await self._send(message)
 
 
-async def _answer(function: Route, request: Request) -> Response:
+async def _answer(function: Hot, scope: Scope, receive: Receive, send: Send) -> None:
+    """By hand: Starlette's Request and Response took 15 us, a tenth of the request."""
     try:
-        return await function(request)
+        body = await function(scope, receive)
     except Exception as error:  # noqa: BLE001 - each gets the contract's body
-        return await answer_error(request, error)
+        response = await answer_error(Request(scope), error)
+        await response(scope, receive, send)
+        return
+    headers = [(b"content-type", JSON.encode()), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def answer_error(_: Request, error: Exception) -> Response:
@@ -104,11 +110,22 @@ def _pattern(scope: Scope) -> str:
     return str(scope["route"].path_format)
 
 
-async def read_body(request: Request) -> bytes:
+def read_head(scope: Scope) -> tuple[str, str]:
+    """Return Content-Type and Content-Length, empty where missing; of a repeated header the first counts."""
+    headers = dict(reversed(scope["headers"]))
+    content_type, content_length = headers.get(b"content-type", b""), headers.get(b"content-length", b"")
+    return content_type.decode("latin-1"), content_length.decode("latin-1")
+
+
+async def read_body(receive: Receive) -> bytes:
     """Raises Refused (413) as soon as the body is too large, without reading the rest."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
+    body, more = bytearray(), True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
         if len(body) > MAX_BODY:
             raise too_large()
+        more = message.get("more_body", False)
     return bytes(body)

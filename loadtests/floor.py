@@ -4,6 +4,7 @@ The same server and the same way to the handler as the async twin's: what is bet
 """
 
 from fastapi import FastAPI, Request, Response
+from starlette.types import Receive, Scope
 
 from async_dedup.dispatch import HotPathAPI, read_body
 from shared.answer import JSON
@@ -16,14 +17,17 @@ def create_app() -> FastAPI:
     """Return an app that reads each event, keeps nothing and answers always the same bytes."""
     app = HotPathAPI(openapi_url=None)
 
+    async def accept(_: Scope, receive: Receive) -> bytes:
+        await read_body(receive)
+        return ANSWER
+
     @app.post(PATH)
     async def log_event(request: Request) -> Response:
-        await read_body(request)
-        return Response(ANSWER, media_type=JSON)
+        return Response(await accept(request.scope, request.receive), media_type=JSON)
 
     @app.get("/api/v1/health")
     async def health() -> Response:
         return Response(b'{"status":"up"}', media_type=JSON)
 
-    app.hot = {PATH: log_event}
+    app.hot = {PATH: accept}
     return app
