@@ -12,9 +12,10 @@ from sqlalchemy import Engine, func
 from sqlalchemy.dialects.mysql import insert
 
 from async_dedup.buffer import Buffer, FirstEvent, sync_redis
+from shared.answer import now
 from shared.db import make_background_engine, transact
 from shared.model import Issue
-from shared.pipeline_metrics import digest_events
+from shared.pipeline_metrics import digest_duration, digest_events, row_freshness
 from shared.settings import Settings
 
 QUEUE = "digest"
@@ -61,7 +62,11 @@ def digest_some(buffer: Buffer, engine: Engine) -> int:
     if events:
         # Sorted, because two transactions that lock rows in one order can't deadlock.
         rows = sorted(map(_row, events), key=lambda row: str(row["fingerprint"]))
-        transact(engine, lambda connection: connection.execute(UPSERT, rows))
+        with digest_duration.time():
+            transact(engine, lambda connection: connection.execute(UPSERT, rows))
+        done = now()
+        for event in events:
+            row_freshness.observe((done - event.seen_at).total_seconds())
         buffer.trim(events[-1])
         digest_events.observe(len(events))
     return len(events)

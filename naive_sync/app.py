@@ -18,6 +18,7 @@ from shared.db import create_tables, make_engine, ping
 from shared.event import MAX_BODY, PATH, check_head, parse, too_large
 from shared.fingerprint import PATTERN
 from shared.health import Dependencies, Health, Ready, mysql_health
+from shared.processes import serve
 from shared.settings import Settings
 
 OPENAPI = Path(__file__).parent.parent / "shared" / "openapi.json"
@@ -31,6 +32,7 @@ def create_app() -> Flask:
     settings = Settings()
     engine = make_engine(settings, settings.pool_size)
     create_tables(engine)
+    serve(settings.host, settings.naive_metrics_port)
     app = Flask(__name__, static_folder=None)
     app.url_map.converters["fingerprint"] = FingerprintConverter
     app.url_map.merge_slashes = False

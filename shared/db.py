@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.schema import CreateTable
 
 from shared.answer import unavailable
-from shared.metrics import watch_engine
+from shared.metrics import WatchedPool, watch_engine
 from shared.model import Base
 from shared.settings import Settings
 
@@ -34,6 +34,7 @@ def make_engine(
     """
     engine = create_engine(
         settings.mysql_url,
+        poolclass=WatchedPool,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=settings.pool_timeout,

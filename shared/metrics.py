@@ -10,8 +10,13 @@ from time import perf_counter
 from typing import Any
 
 import prometheus_client
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, generate_latest
-from sqlalchemy import Engine, QueuePool, event
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, disable_created_metrics, generate_latest
+from sqlalchemy import Engine, ExceptionContext, PoolProxiedConnection, QueuePool, event
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from shared.processes import registry, show
+
+disable_created_metrics()  # type: ignore[no-untyped-call] # a series more for each child, which nobody reads
 
 # 1 ms to 10 s in steps of 10 %, so that no quantile read from the buckets is further from the true one.
 BUCKETS = tuple(0.0005 * 1.1**step for step in range(106))
@@ -31,15 +36,26 @@ http_request_duration = Histogram(
     "http_request_duration_seconds", "From the request's head to its answer.", REQUEST_LABELS, buckets=BUCKETS
 )
 http_requests = Counter("http_requests", "Answered requests.", REQUEST_LABELS)
-http_requests_in_flight = Gauge("http_requests_in_flight", "Requests without an answer yet.")
+http_requests_in_flight = Gauge(
+    "http_requests_in_flight", "Requests without an answer yet.", multiprocess_mode="livesum"
+)
 
 mysql_operation_duration = Histogram(
-    "mysql_operation_duration_seconds", "One statement or commit.", ("operation",), buckets=BUCKETS
+    "mysql_operation_duration_seconds",
+    "One statement, one commit, or one checkout: the wait for a connection of the pool.",
+    ("operation",),
+    buckets=BUCKETS,
 )
 redis_operation_duration = Histogram(
     "redis_operation_duration_seconds", "One round trip.", ("operation",), buckets=BUCKETS
 )
-db_pool_connections = Gauge("db_pool_connections", "Connections of the MySQL pool.", ("state",))
+mysql_errors = Counter("mysql_errors", "Failed statements and checkouts, by the error's class.", ("error",))
+db_pool_connections = Gauge(
+    "db_pool_connections", "Connections of the MySQL pool.", ("state",), multiprocess_mode="livesum"
+)
+db_pool_waiting = Gauge(
+    "db_pool_waiting", "Requests that wait for a connection of the pool.", multiprocess_mode="livesum"
+)
 
 UNMATCHED = "unmatched"
 OTHER = "other"
@@ -71,8 +87,20 @@ def mysql_operation(operation: str) -> Iterator[None]:
         yield
 
 
+class WatchedPool(QueuePool):
+    """A pool that tells who waits for it, and for how long."""
+
+    def connect(self) -> PoolProxiedConnection:
+        try:
+            with db_pool_waiting.track_inprogress(), mysql_operation("checkout"):
+                return super().connect()
+        except PoolTimeout:
+            mysql_errors.labels("PoolTimeout").inc()
+            raise
+
+
 def watch_engine(engine: Engine) -> None:
-    """Times every statement by its verb, and shows the pool's connections by state."""
+    """Times every statement by its verb, counts the errors, and shows the pool's connections by state."""
 
     @event.listens_for(engine, "before_cursor_execute")
     def start(conn: Any, *_: Any) -> None:
@@ -83,13 +111,16 @@ def watch_engine(engine: Engine) -> None:
         verb = statement.split(None, 1)[0].lower()
         mysql_operation_duration.labels(verb).observe(perf_counter() - conn.info["statement_started"])
 
+    @event.listens_for(engine, "handle_error")
+    def failed(context: ExceptionContext) -> None:
+        mysql_errors.labels(type(context.sqlalchemy_exception or context.original_exception).__name__).inc()
+
     pool = engine.pool
     assert isinstance(pool, QueuePool)
-    db_pool_connections.labels("in_use").set_function(pool.checkedout)
-    db_pool_connections.labels("idle").set_function(pool.checkedin)
-    db_pool_connections.labels("size").set_function(pool.size)
+    for state, number in (("in_use", pool.checkedout), ("idle", pool.checkedin), ("size", pool.size)):
+        show(db_pool_connections.labels(state), number)
 
 
 def exposition() -> tuple[bytes, str]:
-    """The body and content type of `GET /metrics`."""
-    return generate_latest(), CONTENT_TYPE_LATEST
+    """The body and content type of `GET /metrics`: of all processes of this server."""
+    return generate_latest(registry), CONTENT_TYPE_LATEST

@@ -1,6 +1,8 @@
 """The metrics of the parts that only the async twin has; in a module of their own, so that the naive
 twin does not show them as zeros."""
 
+from typing import Literal
+
 from prometheus_client import Counter, Gauge
 
 from shared.metrics import BUCKETS, Histogram
@@ -12,14 +14,24 @@ batch_events = Histogram("batch_events", "Events in a flushed batch.", buckets=S
 batch_fingerprints = Histogram("batch_fingerprints", "Fingerprints in a flushed batch.", buckets=SIZES)
 digest_events = Histogram("digest_events", "First events in one upsert.", buckets=SIZES)
 
+digest_duration = Histogram("digest_duration_seconds", "One upsert of first events.", buckets=BUCKETS)
+row_freshness = Histogram(
+    "row_freshness_seconds", "From a first event's acknowledgement to its row in MySQL.", buckets=BUCKETS
+)
 flush_duration = Histogram("flush_duration_seconds", "One flush, all its batches.", buckets=BUCKETS)
 events_flushed = Counter("events_flushed", "Events whose count is in MySQL.")
 batches_replayed = Counter(
     "batches_replayed", "Batches found in the ledger, so dropped and not applied again."
 )
 
-buffer_fingerprints = Gauge("buffer_fingerprints", "Fingerprints in the open buffer.")
-buffer_batches = Gauge("buffer_batches", "Batches claimed and not yet in MySQL.")
-flush_age = Gauge("flush_age_seconds", "Since the last flush that went well.")
-queue_depth = Gauge("queue_depth", "First events that wait for their digest.")
-queue_age = Gauge("queue_age_seconds", "Age of the oldest first event that waits for its digest.")
+# Set from Redis at each scrape, by the process that answers it.
+NEWEST: Literal["livemostrecent"] = "livemostrecent"
+buffer_fingerprints = Gauge(
+    "buffer_fingerprints", "Fingerprints in the open buffer.", multiprocess_mode=NEWEST
+)
+buffer_batches = Gauge("buffer_batches", "Batches claimed and not yet in MySQL.", multiprocess_mode=NEWEST)
+flush_age = Gauge("flush_age_seconds", "Since the last flush that went well.", multiprocess_mode=NEWEST)
+queue_depth = Gauge("queue_depth", "First events that wait for their digest.", multiprocess_mode=NEWEST)
+queue_age = Gauge(
+    "queue_age_seconds", "Age of the oldest first event that waits for its digest.", multiprocess_mode=NEWEST
+)

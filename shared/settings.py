@@ -15,6 +15,10 @@ class Settings(BaseSettings):
     worker_metrics_port: int = 9003
     scheduler_metrics_port: int = 9004
     floor_port: int = 9005
+    naive_metrics_port: int = 9006
+    """The naive twin's metrics once more: a scrape must not wait for a free thread."""
+    workers: int = 1
+    """Server processes of each twin."""
 
     mysql_host: str = "127.0.0.1"
     mysql_port: int = 13306

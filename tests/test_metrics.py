@@ -2,8 +2,11 @@
 
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import psutil
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.parser import text_string_to_metric_families
@@ -13,6 +16,7 @@ from loadtests.stack import Stack
 from shared.fingerprint import fingerprint
 from shared.metrics import BUCKETS
 from tests import client
+from tests.conftest import free_settings
 
 LOG = "/api/v1/errors/log"
 SHARED = {
@@ -22,6 +26,8 @@ SHARED = {
     "mysql_operation_duration_seconds": "histogram",
     "redis_operation_duration_seconds": "histogram",
     "db_pool_connections": "gauge",
+    "db_pool_waiting": "gauge",
+    "mysql_errors": "counter",
 }
 ASYNC_ONLY = {
     "group_events": "histogram",
@@ -29,6 +35,8 @@ ASYNC_ONLY = {
     "batch_fingerprints": "histogram",
     "digest_events": "histogram",
     "flush_duration_seconds": "histogram",
+    "digest_duration_seconds": "histogram",
+    "row_freshness_seconds": "histogram",
     "events_flushed": "counter",
     "batches_replayed": "counter",
     "buffer_fingerprints": "gauge",
@@ -177,9 +185,125 @@ def test_a_route_that_was_not_called_fails_no_scrape(async_url: str, stack: Stac
         for s in samples(f"http://{stack.settings.host}:{port}")
         if s.value and not s.labels
     }
-    assert {"digest_events_sum", "events_flushed_total", "batch_events_sum", "batch_fingerprints_sum"} <= set(
-        moved
-    )
+    assert {
+        "digest_events_sum",
+        "digest_duration_seconds_sum",
+        "row_freshness_seconds_sum",
+        "events_flushed_total",
+        "batch_events_sum",
+        "batch_fingerprints_sum",
+    } <= set(moved)
+
+
+def metrics_only(stack: Stack) -> str:
+    return f"http://{stack.settings.host}:{stack.settings.naive_metrics_port}"
+
+
+def test_the_naive_twin_answers_a_scrape_while_every_thread_is_busy(stack: Stack, naive_url: str) -> None:
+    held = [client.connect(naive_url) for _ in range(100)]
+    try:
+        for connection in held:
+            connection.sendall(client.head(*JSON_OF_10_BYTES) + b"{")
+        client.eventually(lambda: value(metrics_only(stack), "http_requests_in_flight") == 64, "all are busy")
+    finally:
+        for connection in held:
+            connection.close()
+    client.eventually(lambda: value(naive_url, "http_requests_in_flight") == 1, "all are free again")
+
+
+def test_failed_statements_are_counted_by_their_cause(naive_url: str, stack: Stack) -> None:
+    before = errors(naive_url)
+    with stack.mysql.connect() as mysql, mysql.cursor() as cursor:
+        cursor.execute("RENAME TABLE issues TO elsewhere")
+        try:
+            assert client.log(naive_url, "no table").status == 500
+        finally:
+            cursor.execute("RENAME TABLE elsewhere TO issues")
+    assert errors(naive_url) == before | {"ProgrammingError": before.get("ProgrammingError", 0) + 1}
+
+
+def errors(url: str) -> dict[str, float]:
+    return {s.labels["error"]: s.value for s in samples(url) if s.name == "mysql_errors_total"}
+
+
+def test_requests_that_wait_for_a_connection_are_shown(stack: Stack, naive_url: str) -> None:
+    with stack.mysql.connect() as mysql, mysql.cursor() as cursor:
+        cursor.execute("LOCK TABLES issues WRITE")
+        with ThreadPoolExecutor(40) as pool:
+            answers = [pool.submit(client.log, naive_url, f"waits {number}") for number in range(40)]
+            client.eventually(lambda: value(naive_url, "db_pool_waiting") == 10, "10 of 40 wait")
+            in_use = [s.value for s in samples(naive_url) if s.labels.get("state") == "in_use"]
+            cursor.execute("UNLOCK TABLES")
+            assert {answer.result().status for answer in answers} == {200}
+    assert in_use == [30]
+    assert value(naive_url, "db_pool_waiting") == 0
+
+
+def value(url: str, name: str) -> float:
+    """Of a metric without labels."""
+    return next(s.value for s in samples(url) if s.name == name)
+
+
+JSON_OF_10_BYTES = ("Content-Type: application/json", "Content-Length: 10")
+
+
+@pytest.fixture(scope="module")
+def four_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack whose servers have four processes each."""
+    settings = free_settings().model_copy(update={"workers": 4})
+    with Stack(tmp_path_factory.mktemp("four"), settings) as stack:
+        stack.start("mysql", "redis")
+        yield stack
+
+
+def workers(stack: Stack, twin: str) -> list[psutil.Process]:
+    children = psutil.Process(stack.pid(twin)).children()
+    return [child for child in children if "resource_tracker" not in " ".join(child.cmdline())]
+
+
+@pytest.mark.parametrize("twin", ["naive_sync", "async_dedup"])
+def test_four_processes_count_as_one(four_processes: Stack, twin: str) -> None:
+    stack = four_processes
+    stack.start(twin)
+    url = stack.base_url(twin)
+    with ThreadPoolExecutor(16) as pool:
+        statuses = list(pool.map(lambda n: client.log(url, f"event {n}").status, range(1_000)))
+    assert statuses == [200] * 1_000
+    key = (LOG, "POST", "200")
+    assert {counts(url)[key] for _ in range(20)} == {1_000}
+    assert {counts(url, "http_request_duration_seconds_count")[key] for _ in range(5)} == {1_000}
+    assert len({file.stem.rpartition("_")[2] for file in metrics_files(stack, twin)}) >= 4
+    if twin == "naive_sync":
+        assert counts(metrics_only(stack))[key] == 1_000
+
+    with client.connect(url) as unfinished:
+        unfinished.sendall(client.head(*JSON_OF_10_BYTES) + b"{")
+        client.eventually(lambda: value(url, "http_requests_in_flight") == 2, "a request is in flight")
+        for worker in workers(stack, twin):
+            worker.kill()
+        client.eventually(lambda: answers(url), "other workers have taken over")
+    assert value(url, "http_requests_in_flight") == 1, "a dead worker has nothing in flight"
+    assert counts(url)[key] == 1_000
+
+    stack.stop(twin)
+    stack.start(twin)
+    assert key not in counts(url)
+    stack.stop(twin)
+
+
+def metrics_files(stack: Stack, twin: str) -> list[Path]:
+    return list((stack.run_dir / "metrics" / twin).glob("histogram_*.db"))
+
+
+def answers(url: str) -> bool:
+    try:
+        return client.get(url, "/metrics").status == 200
+    except OSError:
+        return False
+
+
+def test_one_process_keeps_its_metrics_in_memory(stack: Stack, naive_url: str, async_url: str) -> None:
+    assert not (stack.run_dir / "metrics").exists()
 
 
 def read_quantile(values: list[float], q: float) -> float:

@@ -16,6 +16,8 @@ ROLES_OF = {
     "floor": ("floor",),
 }
 """The processes of each twin, in the order in which they start."""
+WITH_WORKERS = ("naive_sync", "async_dedup")
+"""The servers that `WORKERS` is about."""
 HEALTH = "/api/v1/health"
 METRICS = "/metrics"
 PYTHON_MODULE = [sys.executable, "-m"]
@@ -44,9 +46,13 @@ def define_roles(run_dir: Path, s: Settings, mysql: MySQL) -> dict[str, Role]:
     return {
         "mysql": Role(LOOPBACK, s.mysql_port, "MYSQL_PORT", mysql.command(), mysql.is_ready),
         "redis": Role(LOOPBACK, s.redis_port, "REDIS_PORT", redis, redis_ready),
-        "naive_sync": _http(s.host, s.naive_port, "NAIVE_PORT", _gunicorn(s.host, s.naive_port), HEALTH),
+        "naive_sync": _http(s.host, s.naive_port, "NAIVE_PORT", _gunicorn(s), HEALTH),
         "async_dedup": _http(
-            s.host, s.async_port, "ASYNC_PORT", _uvicorn("async_dedup.app", s.host, s.async_port), HEALTH
+            s.host,
+            s.async_port,
+            "ASYNC_PORT",
+            _uvicorn("async_dedup.app", s.host, s.async_port, s.workers),
+            HEALTH,
         ),
         "worker": _http(s.host, s.worker_metrics_port, "WORKER_METRICS_PORT", worker, METRICS),
         "scheduler": _http(s.host, s.scheduler_metrics_port, "SCHEDULER_METRICS_PORT", scheduler, METRICS),
@@ -71,10 +77,10 @@ def _answers(host: str, port: int, path: str) -> bool:
         connection.close()
 
 
-def _gunicorn(host: str, port: int) -> list[str]:
+def _gunicorn(s: Settings) -> list[str]:
     options = {
-        "bind": f"{host}:{port}",
-        "workers": "1",
+        "bind": f"{s.host}:{s.naive_port}",
+        "workers": str(s.workers),
         "threads": "64",
         "worker-class": "gthread",
         "worker-connections": "2000",
@@ -86,11 +92,11 @@ def _gunicorn(host: str, port: int) -> list[str]:
     return [*PYTHON_MODULE, "gunicorn", "--no-control-socket", *flags(options), "naive_sync.app:create_app()"]
 
 
-def _uvicorn(module: str, host: str, port: int) -> list[str]:
+def _uvicorn(module: str, host: str, port: int, workers: int = 1) -> list[str]:
     options = {
         "host": host,
         "port": str(port),
-        "workers": "1",  # else WEB_CONCURRENCY of the caller's environment counts
+        "workers": str(workers),  # else WEB_CONCURRENCY of the caller's environment counts
         "loop": "uvloop",
         "http": "httptools",
         "backlog": "4096",

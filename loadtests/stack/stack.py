@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Self
 
 from loadtests.bootstrap import ROOT
 from loadtests.stack import process, state
-from loadtests.stack.roles import ROLES_OF, Role, define_roles
+from loadtests.stack.roles import ROLES_OF, WITH_WORKERS, Role, define_roles
 from loadtests.stack.servers import LOOPBACK, MySQL, StackError, redis_call
 from shared.settings import Settings
 
@@ -153,12 +154,23 @@ class Stack:
         log = self.log_path(role)
         with process.signals_held():
             self._starting.add(role)
-            self._processes[role] = process.spawn(command, log, self._environment(), self._server_cpus)
+            self._processes[role] = process.spawn(command, log, self._environment(role), self._server_cpus)
             self._write_state()
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, role: str) -> dict[str, str]:
         own = {name.upper(): str(value) for name, value in self.settings.model_dump().items()}
-        return {**os.environ, **own, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        env = {**os.environ, **own, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        env.pop("PROMETHEUS_MULTIPROC_DIR", None)
+        if self.settings.workers > 1 and role in WITH_WORKERS:
+            env["PROMETHEUS_MULTIPROC_DIR"] = str(self._metrics_folder(role))
+        return env
+
+    def _metrics_folder(self, role: str) -> Path:
+        """Empty: what an earlier server left there would be counted again."""
+        folder = self.run_dir / "metrics" / role
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
 
     def _await(self, role: str, is_ready: Callable[[], bool], limit: float) -> None:
         deadline = time.monotonic() + limit
