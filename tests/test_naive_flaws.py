@@ -66,8 +66,8 @@ def test_the_async_twin_counts_them_all_and_fails_none(async_url: str) -> None:
 @pytest.fixture
 def small_pool_url(stack: Stack, naive_url: str, tmp_path: Path) -> Iterator[str]:
     """One more naive twin, with two connections and little patience. `naive_url` made the tables."""
-    changes = {"naive_port": free_settings().naive_port, "pool_size": 2, "pool_timeout": 0.5}
-    settings = stack.settings.model_copy(update=changes)
+    ports = free_settings().model_dump(include={"naive_port", "naive_metrics_port"})
+    settings = stack.settings.model_copy(update={**ports, "pool_size": 2, "pool_timeout": 0.5})
     role = define_roles(stack.run_dir, settings, stack.mysql)["naive_sync"]
     environment = {name.upper(): str(value) for name, value in settings.model_dump().items()}
     child = process.spawn(role.command, tmp_path / "small_pool.log", environment, None)
