@@ -23,8 +23,8 @@ from loadtests.summary import (
     reasons,
     server_per_thousand,
     trials_of,
-    verdict,
 )
+from loadtests.verdict import verdict
 
 PLAIN_EVERY = 5.0
 """Seconds between two lines where the output is no terminal."""

@@ -5,13 +5,13 @@ import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import psutil
 import redis
 
 from loadtests.bootstrap import ROOT
 from loadtests.reconcile import connect
+from loadtests.results import Environment
 from loadtests.stack import Stack
 from shared.settings import Settings
 
@@ -43,7 +43,7 @@ MYSQL_VARIABLES = (
 REDIS_SETTINGS = ("appendonly", "appendfsync", "maxmemory", "maxmemory-policy", "save")
 
 
-def describe(stack: Stack) -> dict[str, Any]:
+def describe(stack: Stack) -> Environment:
     """Return the `environment` of results.json; MySQL and Redis must run."""
     return {
         "cpu": _cpu_model(),

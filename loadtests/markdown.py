@@ -32,6 +32,11 @@ def chart(title: str, axis: Sequence[int], curves: Iterable[Sequence[float]]) ->
     return CHART.format(colours=COLOURS, title=title, axis=", ".join(map(str, axis)), lines=lines)
 
 
+def short(value: float | None) -> str:
+    """Return the number with as many digits as are worth reading."""
+    return number(value, 0 if value is None or value >= 100 else 2 if value >= 1 else 3)
+
+
 def number(value: float | None, digits: int) -> str:
     """Return the number as text, "-" where there is none."""
     return "-" if value is None else f"{value:,.{digits}f}"

@@ -1,7 +1,7 @@
 """The shape of results.json; a field's docstring is its description in the published JSON Schema."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
@@ -130,6 +130,25 @@ class Trial(TypedDict):
     machine: Machine
 
 
+class Environment(TypedDict):
+    """What it was measured on."""
+
+    cpu: str
+    cores: int | None
+    generator_cores: list[int]
+    """Which the load generator has for itself; empty where it shares all of them."""
+    memory_gb: float
+    system: str
+    kernel: str
+    python: str
+    packages: dict[str, str]
+    mysql: dict[str, str]
+    """Version, and the settings that decide how durable a commit is; so for Redis."""
+    redis: dict[str, str]
+    flush_interval_seconds: float
+    pool_size: int
+
+
 class Ratio(TypedDict):
     median: float
     low: float
@@ -193,7 +212,7 @@ class Results(TypedDict):
     host: str | None
     """Address of the third implementation, where there is one."""
     command: str
-    environment: dict[str, Any]
+    environment: Environment
     trials: list[Trial]
     floor: list[Level]
     """The same levels against a handler that does nothing."""

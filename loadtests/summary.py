@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import NamedTuple
 
+from hdrh.histogram import HdrHistogram
+
 from loadtests.pairs import FLOORS, latency
-from loadtests.results import Comparison, Level, Ratio, Results, Trial
+from loadtests.results import Level, Results, Trial
 
 TWINS = ("naive_sync", "async_dedup")
 
@@ -24,6 +26,12 @@ def subjects(results: Results) -> list[str]:
     return [*TWINS, *(["other"] if "other" in there else []), "floor"]
 
 
+def compared(results: Results) -> list[tuple[str, str]]:
+    """Return which two twins are compared: always ours, and each with a third implementation."""
+    found = [(each["twins"][0], each["twins"][1]) for each in results["comparison"]]
+    return list(dict.fromkeys([TWINS, *found]))
+
+
 def profiles(results: Results) -> list[str]:
     """Return the profiles of a run in the order in which they ran."""
     return list(dict.fromkeys(trial["profile"] for trial in results["trials"]))
@@ -36,6 +44,12 @@ def level_ids(results: Results, profile: str) -> list[LevelId]:
         (each for levels in trials for each in levels), key=lambda each: each["offered_rps"] or 0.0
     )
     return list(dict.fromkeys(LevelId(profile, each["name"]) for each in ordered))
+
+
+def users_of(results: Results, level_id: LevelId) -> int:
+    """Return how many users a level has, valid or not."""
+    levels = (level for trial in results["trials"] for level in trial["levels"])
+    return next(level["users"] for level in levels if (level["profile"], level["name"]) == level_id)
 
 
 def trials_of(results: Results, twin: str, profile: str | None = None) -> list[Trial]:
@@ -98,49 +112,6 @@ def server_per_thousand(trial: Trial) -> float | None:
     return sum(s for name, s in per_thousand(trial).items() if name != "generator") or None
 
 
-def reasons(trial: Trial) -> list[str]:
-    """Return all that is left out of a trial, with its reason."""
-    return [*trial["invalid_reasons"], *level_reasons(trial["levels"])]
-
-
-def level_reasons(levels: Sequence[Level]) -> list[str]:
-    return [f"{level['name']}: {reason}" for level in levels for reason in level["invalid_reasons"]]
-
-
-def spread(ratio: Ratio) -> str:
-    """Return what low and high of a ratio are worth, in words."""
-    number = f"{ratio['pairs']} pair{'s' * (ratio['pairs'] != 1)}"
-    if ratio["confidence"] is None:
-        return f"smallest {ratio['low']:.2f}, largest {ratio['high']:.2f}; {number}: demo, no interval"
-    return f"{ratio['confidence']:.0%} interval {ratio['low']:.2f} to {ratio['high']:.2f}; {number}"
-
-
-def headline(results: Results) -> Comparison | None:
-    """Return the twins' last level of the first profile; None where nothing is left to compare."""
-    ours = [each for each in results["comparison"] if each["twins"] == [*TWINS]]
-    return next((each for each in reversed(ours) if each["profile"] == ours[0]["profile"]), None)
-
-
-def verdict(results: Results) -> str:
-    """Return the result in a few sentences, whichever way it went."""
-    last = headline(results)
-    if last is None:
-        return "Nothing valid to compare: each trial or level has its reason below."
-    return " ".join(filter(None, [_latency(results, last), _capacity(results), _losses(results)]))
-
-
-def _latency(results: Results, last: Comparison) -> str:
-    ratio, level_id = last["p95_ratio"], LevelId(last["profile"], last["level"])
-    naive, async_ = (percentile(results, twin, level_id, "p95") for twin in TWINS)
-    if ratio is None or naive is None or async_ is None:
-        return f"{last['level']}: too few requests for a p95."
-    same = ", which is no difference: the twins are indistinguishable" if last["indistinguishable"] else ""
-    return (
-        f"{last['level']}: 95 of 100 requests were answered within {naive:,.1f} ms by naive_sync and within "
-        f"{async_:,.1f} ms by async_dedup, a ratio of {ratio['median']:.2f} ({spread(ratio)}){same}."
-    )
-
-
 def knee(results: Results, twin: str) -> float | None:
     """Return the median of the rates that a twin kept up with; `twin` may be "floor"."""
     if twin == "floor":
@@ -148,25 +119,28 @@ def knee(results: Results, twin: str) -> float | None:
     return over_trials(results, twin, lambda trial: trial["knee"] and trial["knee"]["rps"])
 
 
-def _capacity(results: Results) -> str:
-    ratio = next((each["knee_ratio"] for each in results["capacity"] if each["twins"] == [*TWINS]), None)
-    if ratio is None:
-        return ""
-    naive, async_ = (knee(results, twin) or 0.0 for twin in TWINS)
-    return (
-        f"naive_sync kept up with {naive:,.0f} requests/s, async_dedup with {async_:,.0f}: "
-        f"{ratio['median']:.2f} times as many ({spread(ratio)})."
-    )
+def client_mean(trial: Trial) -> float | None:
+    """Return the mean latency that clients saw in the trial's valid levels, in milliseconds."""
+    levels = [level for level in trial["levels"] if level["valid"] and level["acknowledged"]]
+    total = sum(_mean_ms(level) * level["acknowledged"] for level in levels)
+    return total / sum(level["acknowledged"] for level in levels) if levels else None
 
 
-def _losses(results: Results) -> str:
-    return f"Of what they had acknowledged, {' and '.join(_lost(results, twin) for twin in TWINS)}."
+def _mean_ms(level: Level) -> float:
+    # The library's own mean walks through all 28,000 buckets in Python, which takes a minute for a whole run.
+    histogram = HdrHistogram.decode(level["histogram"])
+    filled = ((index, count) for index, count in enumerate(histogram.counts) if count)
+    total = sum(histogram.get_value_from_index(index) * count for index, count in filled)
+    return float(total / histogram.get_total_count() / 1000)
 
 
-def _lost(results: Results, twin: str) -> str:
-    counts = [trial["reconcile"] for trial in results["trials"] if trial["twin"] == twin]
-    lost, acknowledged = (sum(count[key] for count in counts) for key in ("lost", "acknowledged"))
-    return f"{twin} lost {lost:,} of {acknowledged:,} events"
+def reasons(trial: Trial) -> list[str]:
+    """Return all that is left out of a trial, with its reason."""
+    return [*trial["invalid_reasons"], *level_reasons(trial["levels"])]
+
+
+def level_reasons(levels: Sequence[Level]) -> list[str]:
+    return [f"{level['name']}: {reason}" for level in levels for reason in level["invalid_reasons"]]
 
 
 def _median(values: list[float | None]) -> float | None:

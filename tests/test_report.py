@@ -10,8 +10,7 @@ from loadtests import report
 from loadtests.bootstrap import ROOT
 from loadtests.report import render, with_result
 from loadtests.results import RESULTS, newest
-from loadtests.summary import verdict
-from tests.samples import level, results, trial
+from tests.samples import full, level, other, results, trial
 
 
 def test_results_md_is_what_the_newest_results_make() -> None:
@@ -49,36 +48,99 @@ def test_without_a_run_there_is_no_report(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_the_same_results_give_the_same_text() -> None:
-    sample = results([trial(1, "naive_sync", p95=30.0, lost=7), trial(1, "async_dedup", p95=10.0)])
-    assert render(sample) == render(json.loads(json.dumps(sample)))
+    assert render(full()) == render(json.loads(json.dumps(full())))
 
 
 def test_the_figures_are_those_of_the_trials() -> None:
     text = render(results([trial(1, "naive_sync", p95=30.0, lost=7), trial(1, "async_dedup", p95=10.0)]))
-    assert "| 10 users | 30.0 | 10.0 | 1.5 | 3.00 |" in text
-    assert "| 1 | naive_sync | 1,000 | 0 | 993 | 7 | 0 | 2 x 500 |" in text
-    assert "demo, no interval" in text
+    spread = "smallest 3.00, largest 3.00; 1 pair: demo, no interval"
+    assert f"| 10 users | 30.0 | 10.0 | 1.5 | 3.00 | {spread} | - |" in text
+    assert f"| 10 users | 60.0 | 20.0 | 3.0 | 3.00 | {spread} | - |" in text
+    assert "| naive_sync | 1 | 1,000 | 0 | 993 | 7 | 0 |" in text
+    assert "| 1 | 1 | naive_sync | 30.0 | 1,000 | 0 | 993 | 7 | 0 | 2 x 500 |  |" in text
+    assert "| CPU s, all but the generator | 3.50 | 3.50 |" in text
+    assert "| MB written, mysql | 6.00 | 6.00 |" in text
+    assert "| SQL statements | 3,000 | 3,000 |" in text
+    assert "| mysql, MB | 150 | 150 |" in text
+    assert "| of it, in the app | 9.00 | 3.00 |" in text
+    assert "| first event to its count, p95, ms | 3,000 | 3,000 |" in text
     assert "A \\| B, 2 cores" in text
-    assert "line [30.0]\n    line [10.0]\n    line [1.5]" in text
 
 
-def test_an_unflattering_result_is_told_in_the_same_words() -> None:
-    text = verdict(results([trial(1, "naive_sync", p95=5.0), trial(1, "async_dedup", p95=10.0, lost=3)]))
-    assert "within 5.0 ms by naive_sync and within 10.0 ms by async_dedup, a ratio of 0.50" in text
-    assert "async_dedup lost 3 of 1,000 events" in text
+def test_only_profiles_that_ran_have_a_section() -> None:
+    text = render(results([trial(1, "naive_sync", p95=30.0), trial(1, "async_dedup", p95=10.0)]))
+    assert re.findall(r"^## (\w+)$", text, re.MULTILINE) == ["ramp"]
+    assert re.findall(r"^## (\w+)$", render(full()), re.MULTILINE) == ["ramp", "spike", "knee"]
 
 
-def test_six_pairs_are_an_interval() -> None:
-    pairs = [trial(n, twin, p95=10.0 + n) for n in range(1, 7) for twin in ("naive_sync", "async_dedup")]
-    assert "97% interval" in render(results(pairs))
-    assert "demo" not in render(results(pairs))
+def test_every_line_of_a_table_has_as_many_cells() -> None:
+    """A cell too many and GitHub drops it."""
+    for block in render(full()).split("\n\n"):
+        if block.startswith("|"):
+            assert len({line.replace("\\|", "").count("|") for line in block.splitlines()}) == 1, block
+
+
+def test_six_pairs_are_an_interval_with_the_band_of_the_control_beside_it() -> None:
+    text = render(full(6))
+    assert (
+        "| 500 users | 180.0 | 60.0 | 1.5 | 3.00 | 97% interval 2.88 to 3.12; 6 pairs | 0.96 to 1.04 |"
+        in text
+    )
+
+
+def test_what_can_t_be_told_apart_is_marked() -> None:
+    text = render(full(6, ratio=1.0))
+    assert text.count("6 pairs; indistinguishable | 0.96 to 1.04 |") == 10
+    assert "by this measure the twins are indistinguishable" in text
+    assert "6 pairs; indistinguishable" not in render(full(6))
+
+
+def test_too_few_requests_are_a_dash() -> None:
+    assert "| 10 users before | - | - | 1.5 | - |  |  |" in render(full())
+
+
+def test_the_ramp_is_drawn_and_the_spike_is_not() -> None:
+    text = render(full())
+    assert text.count("```mermaid") == 1
+    assert 'x-axis "users" [10, 50, 100, 200, 500]' in text
+    assert "line [11.0, 15.0, 20.0, 30.0, 60.0]\n    line [1.5, 1.5, 1.5, 1.5, 1.5]" in text
+
+
+def test_the_knee_of_each_and_the_latency_below_it() -> None:
+    text = render(full())
+    assert "| naive_sync | 200 | p95 of 900 ms at the next rate |" in text
+    assert "| floor | 2,000 | the highest rate that was tried |" in text
+    assert "async_dedup keeps up with 4.00 times the rate of naive_sync" in text
+    assert "| 75 % of the knee | async_dedup | 600 | 7.3 | 18.3 | 36.7 |" in text
+    assert "| 200/s | 66.0 | 22.0 | 1.7 | 3.00 |" in text
+    assert "| 400/s |" not in text
+
+
+def test_a_soak_shows_whether_it_changes_over_time() -> None:
+    soaked = [trial(1, twin, p95=20.0, profile="soak") for twin in ("naive_sync", "async_dedup")]
+    text = render(results(soaked))
+    assert "| p95 in the first tenth | 30.0 | 30.0 |\n| p95 in the last tenth | 18.0 | 18.0 |" in text
+
+
+def test_a_third_implementation_is_a_third_column() -> None:
+    trials = [trial(1, "naive_sync", p95=30.0), trial(1, "async_dedup", p95=10.0)]
+    text = render(results([*trials, other(trial(1, "other", p95=15.0))]) | {"host": "http://127.0.0.1:9"})
+    assert "`other` is the implementation at http://127.0.0.1:9." in text
+    heads = (
+        "naive_sync | async_dedup | other | floor | naive / async | over the pairs | A/A band | naive / other"
+    )
+    assert heads in text
+    assert "| 10 users | 30.0 | 10.0 | 15.0 | 1.5 | 3.00 |" in text
+    assert "| CPU s, app | 2.00 | 2.00 | - |" in text
 
 
 def test_what_is_invalid_is_shown_with_its_reason_and_in_no_figure() -> None:
     naive, async_ = trial(1, "naive_sync", p95=30.0), trial(1, "async_dedup", p95=10.0)
     async_["valid"], async_["invalid_reasons"] = False, ["died or restarted: worker"]
     text = render(results([naive, async_]))
-    assert "| 1 | 1 | async_dedup | 10.0 | died or restarted: worker |" in text
+    assert (
+        "| 1 | 1 | async_dedup | 10.0 | 1,000 | 0 | 1,000 | 0 | 0 | 0 | died or restarted: worker |" in text
+    )
     assert "| 10 users | 30.0 | - | 1.5 | - |" in text
     assert "Nothing valid to compare" in text
     assert "```mermaid" not in text

@@ -1,0 +1,11 @@
+"""`python -m loadtests.report`: write what is made from the newest run again."""
+
+import sys
+
+from loadtests.report import write, write_readme
+
+try:
+    write()
+    write_readme()
+except FileNotFoundError as error:
+    sys.exit(f"report: {error}")
