@@ -70,7 +70,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def measure(options: argparse.Namespace, console: Console) -> Results:
     """Run the floor and every trial. Raises StackError and TrialFailed."""
-    load = Load(options.profile, PROFILES[options.profile], options.seed)
+    load = Load(PROFILES[options.profile], options.seed)
     started, clock = datetime.now(UTC), time.monotonic()
     planned = (1 + 2 * options.pairs) * (load.profile.seconds + OVERHEAD)
     with Stack(options.run_dir, Settings(), pin=True) as stack, Display(console, planned) as display:

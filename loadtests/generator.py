@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from loadtests.bootstrap import ROOT
-from loadtests.client import TIMEOUT
-from loadtests.profiles import Profile
+from loadtests.profiles import PROFILES, Profile
+from loadtests.run import PATIENCE
 from loadtests.stack import Stack, process
 
 LOCUSTFILE = ROOT / "loadtests" / "locustfile.py"
@@ -25,12 +25,12 @@ class TrialFailed(Exception):
 
 @dataclass(frozen=True)
 class Load:
-    """What every trial of a run has in common."""
+    """A profile, and which events are sent."""
 
-    name: str
-    """Of the profile."""
     profile: Profile
     seed: int
+    part: str = ""
+    """Distinguishes the unique events of several runs within a trial; the repeated ones are the same."""
 
 
 class Progress(TypedDict):
@@ -45,17 +45,20 @@ class Progress(TypedDict):
 Show = Callable[[Progress], None]
 
 
-def generate(stack: Stack, twin: str, load: Load, show: Show) -> dict[str, Any]:
-    """Load `twin`, which must run, and return the record as soon as the load is over. Raises TrialFailed."""
+def generate(stack: Stack, base_url: str, load: Load, show: Show) -> dict[str, Any]:
+    """Load what listens at `base_url` and return `record.result`, as soon as the last answer is there.
+
+    Raises TrialFailed.
+    """
     record, progress = stack.run_dir / "record.json", stack.run_dir / "progress.jsonl"
     for path in (record, progress):
         path.unlink(missing_ok=True)
     log = stack.run_dir / "logs" / "generator.log"
     files = ["--record", str(record), "--progress", str(progress)]
-    command = [*_command(stack.base_url(twin), load), *files]
+    command = [*_command(base_url, load), *files]
     locust = process.spawn(command, log, dict(os.environ), stack.generator_cpus())
     try:
-        limit = load.profile.seconds + 2 * TIMEOUT + 30
+        limit = load.profile.seconds + PATIENCE + 30
         _await(locust, record, limit, lambda: _show_last(progress, show))
     finally:
         process.kill(locust)
@@ -65,14 +68,16 @@ def generate(stack: Stack, twin: str, load: Load, show: Show) -> dict[str, Any]:
 
 
 def _command(base_url: str, load: Load) -> list[str]:
+    profile = load.profile
     options = {
         "--host": base_url,
-        "--profile": load.name,
+        "--profile": profile.name,
         "--seed": load.seed,
-        "--level-seconds": load.profile.level_seconds,
+        "--level-seconds": 0 if profile in PROFILES.values() else profile.levels[0].seconds,
+        "--rate": profile.levels[0].rate or 0,
         "--loglevel": "ERROR",
     }
-    words = [str(word) for option in options.items() for word in option]
+    words = [f"{name}={value}" for name, value in options.items()] + [f"--part={load.part}"]
     locust = [sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE)]
     return [*locust, "--headless", "--only-summary", *words]
 

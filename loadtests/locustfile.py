@@ -1,8 +1,11 @@
 """The load profile, for any implementation of the contract: `locust -f loadtests/locustfile.py --host http://...`.
 
-From the root of the repository. `--profile` names one of `profiles.PROFILES`. With `--record` and no web UI
-Locust's own statistics stay empty: to keep them would cost an eighth of the generator's CPU, and the bench
-reads the record.
+From the root of the repository. `--profile` names one of `profiles.PROFILES`, or "open", which needs a
+`--rate`. With `--record` and no web UI Locust's own statistics stay empty: to keep them would cost an eighth
+of the generator's CPU, and the bench reads the record.
+
+One process, several (`--processes`) or several machines (`--master`, `--worker`) do the same: the one that
+leads sends "begin" to each that has users, and gets a "record" from each. In one process these are calls.
 """
 
 # mypy: disable-error-code="no-untyped-call, untyped-decorator"
@@ -11,135 +14,147 @@ reads the record.
 import json
 import time
 from argparse import Namespace
-from collections.abc import Iterator
-from itertools import count
+from dataclasses import asdict
 from pathlib import Path
-from time import perf_counter
-from typing import ClassVar
 
 import gevent
-from locust import LoadTestShape, User, events, task
+from locust import LoadTestShape, events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
-from locust.user.task import LOCUST_STATE_STOPPING
+from locust.rpc import Message
+from locust.runners import MasterRunner, WorkerRunner
 
-from loadtests import workload
-from loadtests.client import TIMEOUT, Client
-from loadtests.profiles import PROFILES, Profile
-from loadtests.recorder import Level, Recorder, write_json
+from loadtests.client import TIMEOUT
+from loadtests.profiles import Profile, planned
+from loadtests.record import result
+from loadtests.recorder import Packed, write_json
+from loadtests.run import PATIENCE, Run, Share
+from loadtests.user import Reporter
+from loadtests.workload import MEAN_THINK_SECONDS
 
-PULSE = 0.05
-"""Seconds between two looks at how late the generator's own timers are."""
-
-
-class Reporter(User):
-    """Sends events, one at a time, and thinks in between."""
-
-    recorder = Recorder()
-    numbers: Iterator[int] = count()
-    clients: ClassVar[set[Client]] = set()
-    cpu_before = 0.0
-    feeds_locust: bool
-
-    def on_start(self) -> None:
-        number, seed = next(self.numbers), options_of(self.environment).seed
-        self.events = workload.events(seed, number)
-        self.think_times = workload.think_times(seed, number)
-        self.client = Client(self.host or "")
-        self.clients.add(self.client)
-
-    @task
-    def live(self) -> None:
-        """Think first, so that new users do not arrive as one.
-
-        Not Locust's `wait_time`: it kills a user that it found waiting, although the user may have begun to
-        send by then, and a quarter of 500 users left without an answer.
-        """
-        gevent.sleep(next(self.think_times))
-        while self._state != LOCUST_STATE_STOPPING:
-            self.report(next(self.events))
-            gevent.sleep(next(self.think_times))
-
-    def report(self, event: workload.Event) -> None:
-        level, outcome = self.recorder.level, "abandoned"
-        sent = perf_counter()
-        try:
-            outcome = self.client.post(event.body)
-        finally:
-            now = perf_counter()
-            self.recorder.add(level, event.message, sent, now, outcome)
-        if self.feeds_locust:
-            self._feed_locust((now - sent) * 1000, outcome)
-
-    def _feed_locust(self, milliseconds: float, outcome: str) -> None:
-        self.environment.stats.log_request("POST", "event", milliseconds, 0)
-        if outcome[0] != "2":
-            self.environment.stats.log_error("POST", "event", outcome)
-
-    def on_stop(self) -> None:
-        self.client.close()
-        self.clients.discard(self.client)
+BEGIN, END, RECORD = "begin", "end", "record"
+TICK = 1.0
+"""Seconds between two ticks of Locust's."""
 
 
 class Shape(LoadTestShape):
-    """Follows the profile, and tells the recorder which level it is."""
+    """Follows the profile, and ends when every record is there. In the process that leads only."""
 
     profile: Profile
-    index: int | None
+    began: float | None = None
+    missing = 0
+    """Processes that have not sent their record yet."""
+    packed: list[Packed]
 
-    def reset_time(self) -> None:
-        """Locust calls this once at each start, before the first tick."""
-        super().reset_time()
-        assert self.runner is not None
-        environment = self.runner.environment
-        options = options_of(environment)
-        self.profile = PROFILES[environment.profile or "ramp"].with_level_seconds(options.level_seconds)
-        self.index = None
-        Reporter.recorder, Reporter.numbers = Recorder(), count()
-        Reporter.cpu_before = time.process_time()
+    def begin(self, profile: Profile, processes: int) -> None:
+        self.profile, self.missing, self.packed = profile, processes, []
+        self.began = time.perf_counter()
 
     def tick(self) -> tuple[int, float] | None:
-        index = self.profile.level_at(self.get_run_time())
-        if index is None:
-            Reporter.recorder.begin(Level(0), perf_counter())
+        if self.began is None:  # the first tick, which makes Locust start the test
+            assert self.runner is not None
+            users = profile_of(options_of(self.runner.environment)).users_at(0)
+            return users, users
+        elapsed = time.perf_counter() - self.began
+        gevent.sleep(self.profile.until_change(elapsed, TICK))
+        if not self.missing or elapsed > self.profile.seconds + PATIENCE:
             return None
-        users = self.profile.users[max(index, 0)]
-        if index != self.index:
-            self.index = index
-            self._begin(users, warm_up=index < 0)
+        users = self.profile.users_at(time.perf_counter() - self.began)
         return users, users
 
-    def _begin(self, users: int, warm_up: bool) -> None:
-        now = perf_counter()
-        level = Level(users) if warm_up else Level(users, now + self.profile.start_up_seconds)
-        Reporter.recorder.begin(level, now)
+    def take(self, packed: Packed) -> bool:
+        """Keep a process's record; return whether it was the last one."""
+        self.packed.append(packed)
+        self.missing -= 1
+        return not self.missing
+
+    def wait_for_records(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while self.missing and time.monotonic() < deadline:
+            gevent.sleep(0.05)
 
 
 @events.init_command_line_parser.add_listener
 def add_options(parser: LocustArgumentParser) -> None:
-    parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same events")
-    parser.add_argument(
-        "--level-seconds", type=float, default=0, help="seconds of each level; 0: the profile's own"
-    )
-    parser.add_argument("--record", default="", help="file for everything that was measured, JSON")
-    parser.add_argument("--progress", default="", help="file for a line of JSON every second")
+    add = parser.add_argument
+    add("--seed", type=int, default=1, help="the same seed gives the same events")
+    add("--part", default="", help="for one of several runs that together send no unique event twice")
+    add("--rate", type=float, default=0, help="requests per second of the profile open")
+    add("--think", type=float, default=MEAN_THINK_SECONDS, help="mean seconds that a user thinks")
+    add("--level-seconds", type=float, default=0, help="seconds of each level; 0: the profile's own")
+    add("--record", default="", help="file for everything that was measured, JSON")
+    add("--progress", default="", help="file for a line of JSON every second; not with several processes")
 
 
 @events.init.add_listener
 def prepare(environment: Environment, **_: object) -> None:
     """Give users the time to get their last answer: to cut them off would hide the slowest ones."""
+    runner = environment.runner
+    assert runner is not None
     environment.stop_timeout = max(environment.stop_timeout or 0, TIMEOUT + 5)
-    assert environment.runner is not None
-    environment.runner.greenlet.spawn(pulse)
-    environment.runner.greenlet.spawn(every_second, environment)
-    Reporter.feeds_locust = environment.web_ui is not None or not options_of(environment).record
+    runner.register_message(BEGIN, begin_share)
+    runner.register_message(END, finish_share)
+    runner.register_message(RECORD, take_record)
+    if options_of(environment).progress and not isinstance(runner, MasterRunner | WorkerRunner):
+        runner.greenlet.spawn(show_progress, Path(options_of(environment).progress))
+
+
+@events.test_start.add_listener
+def begin_test(environment: Environment, **_: object) -> None:
+    """Tell every process with users its share. Before Locust starts users: a worker needs to know first."""
+    runner, options = environment.runner, options_of(environment)
+    if runner is None or isinstance(runner, WorkerRunner):
+        return
+    workers: list[str | None] = [None]
+    if isinstance(runner, MasterRunner):
+        nodes = [*runner.clients.ready, *runner.clients.running, *runner.clients.spawning]
+        workers = sorted((node.id for node in nodes), key=runner.get_worker_index)
+    shape_of(environment).begin(profile_of(options), len(workers))
+    for number, client_id in enumerate(workers):
+        share = Share(
+            profile=options.profile or "ramp",
+            level_seconds=options.level_seconds,
+            rate=options.rate,
+            seed=options.seed,
+            part=options.part,
+            think=options.think,
+            feeds_locust=environment.web_ui is not None or not options.record,
+            worker=number,
+            workers=len(workers),
+        )
+        runner.send_message(BEGIN, asdict(share), client_id)
+
+
+def begin_share(environment: Environment, msg: Message, **_: object) -> None:
+    runner = environment.runner
+    assert runner is not None
+    run = Run(Share(**msg.data), lambda packed: runner.send_message(RECORD, packed))
+    Reporter.newest = run
+    for service in (run.keep_time, run.pulse, run.time_out):
+        runner.greenlet.spawn(service)
+
+
+def finish_share(**_: object) -> None:
+    if Reporter.newest is not None:
+        Reporter.newest.finish()
+
+
+def take_record(environment: Environment, msg: Message, **_: object) -> None:
+    shape, path = shape_of(environment), options_of(environment).record
+    if shape.take(msg.data) and path:
+        write_json(Path(path), result(shape.profile, shape.packed))
 
 
 @events.test_stop.add_listener
-def write_record(environment: Environment, **_: object) -> None:
-    if options_of(environment).record:
-        cpu_seconds = time.process_time() - Reporter.cpu_before
-        write_json(Path(options_of(environment).record), Reporter.recorder.result(cpu_seconds))
+def end_test(environment: Environment, **_: object) -> None:
+    """End what runs, where somebody has stopped the test; and be ready for the next one."""
+    runner, shape = environment.runner, shape_of(environment)
+    if isinstance(runner, MasterRunner):
+        runner.send_message(END)
+        shape.wait_for_records()
+    else:
+        finish_share()
+    shape.began = None
 
 
 def options_of(environment: Environment) -> Namespace:
@@ -147,35 +162,31 @@ def options_of(environment: Environment) -> Namespace:
     return environment.parsed_options
 
 
-def pulse() -> None:
-    due = perf_counter() + PULSE
-    while True:
-        gevent.sleep(due - perf_counter())
-        now, level = perf_counter(), Reporter.recorder.level
-        if now >= level.measured_from:
-            level.pulse(now, time.process_time(), now - due)
-        due = now + PULSE
+def shape_of(environment: Environment) -> Shape:
+    assert isinstance(environment.shape_class, Shape)
+    return environment.shape_class
 
 
-def every_second(environment: Environment) -> None:
-    """Time out what is overdue, and tell how it goes."""
-    path, before = options_of(environment).progress, 0
+def profile_of(options: Namespace) -> Profile:
+    return planned(options.profile or "ramp", options.level_seconds, options.rate)
+
+
+def show_progress(path: Path) -> None:
+    level, first, before = None, 0, 0
     while True:
         gevent.sleep(1)
-        for client in list(Reporter.clients):
-            client.close_if_overdue(perf_counter())
-        recorder = Reporter.recorder
-        if path:
-            _append(Path(path), recorder, recorder.succeeded - before)
-        before = recorder.succeeded
-
-
-def _append(path: Path, recorder: Recorder, rate: int) -> None:
-    line = {
-        "users": recorder.level.users,
-        "rate": rate,
-        "p95_ms": recorder.p95_so_far(),
-        "failed": recorder.failed.total(),
-    }
-    with path.open("a") as progress:
-        progress.write(json.dumps(line) + "\n")
+        run = Reporter.newest
+        if run is None:
+            continue
+        recorder, index = run.recorder, run.profile.level_at(run.elapsed)
+        if index != level:
+            level, first = index, len(recorder.outcome)
+        line = {
+            "users": run.profile.users_at(run.elapsed),
+            "rate": len(recorder.outcome) - before,
+            "p95_ms": recorder.p95_since(first),
+            "failed": recorder.failed.total(),
+        }
+        before = len(recorder.outcome)
+        with path.open("a") as progress:
+            progress.write(json.dumps(line) + "\n")

@@ -1,6 +1,7 @@
 """The load profiles by name: how many users or which rate, for how long."""
 
 from dataclasses import dataclass, replace
+from math import ceil
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,27 @@ class Profile:
             end += level.seconds
         return len(self.levels) - 1 if seconds < end else None
 
+    @property
+    def spans(self) -> list[tuple[float, float]]:
+        """From when to when each level is measured, in seconds after the start."""
+        end, spans = self.warm_up_seconds, []
+        for level in self.levels:
+            begin, end = end, end + level.seconds
+            spans.append((begin + level.start_up_seconds, end))
+        return spans
+
+    def users_at(self, seconds: float) -> int:
+        """How many users there are to be; past the end those of the last level."""
+        index = self.level_at(seconds)
+        return self.levels[-1 if index is None else max(index, 0)].users
+
+    def until_change(self, seconds: float, horizon: float) -> float:
+        """How long it is to the next level; 0 where that is longer than `horizon`."""
+        starts = (
+            begin - level.start_up_seconds for level, (begin, _) in zip(self.levels, self.spans, strict=True)
+        )
+        return next((start - seconds for start in starts if 0 < start - seconds < horizon), 0.0)
+
     def with_level_seconds(self, seconds: float | None) -> "Profile":
         """Return the same profile with every level so long; unchanged without `seconds`."""
         if not seconds:
@@ -66,3 +88,29 @@ SPIKE = Profile(
 SOAK = Profile("soak", _users(100, seconds=30 * 60))
 SMOKE = Profile("smoke", _users(5, 20, seconds=2, start_up_seconds=0.5), warm_up_seconds=1)
 PROFILES = {profile.name: profile for profile in (RAMP, SPIKE, SOAK, SMOKE)}
+OPEN = "open"
+"""The name of every profile of `at_rate`."""
+FEWEST_CONNECTIONS, MOST_CONNECTIONS = 10, 500
+SLOWEST_SECONDS = 0.5
+"""How long a mean answer may take before the connections, and not the twin, are the limit."""
+
+
+def at_rate(rate: float, seconds: float) -> Profile:
+    """Return the open model: `rate` requests per second, whether or not the earlier ones are answered."""
+    connections = min(max(ceil(rate * SLOWEST_SECONDS), FEWEST_CONNECTIONS), MOST_CONNECTIONS)
+    level = PlannedLevel(f"{rate:.0f}/s", connections, seconds, 0, rate)
+    return Profile(OPEN, (level,), warm_up_seconds=2)
+
+
+def planned(name: str, level_seconds: float, rate: float) -> Profile:
+    """Return the profile that the options of a command line mean; 0 stands for the profile's own seconds.
+
+    Raises ValueError where there is none.
+    """
+    if name == OPEN and rate > 0:
+        return at_rate(rate, level_seconds or 10)
+    if name not in PROFILES or rate:
+        raise ValueError(
+            f"no such profile: {name!r} at rate {rate:g}; {OPEN!r} needs a rate, others have none"
+        )
+    return PROFILES[name].with_level_seconds(level_seconds)

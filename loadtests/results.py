@@ -16,6 +16,9 @@ class Generator(TypedDict):
     cpu_share: float | None
     """Of one core, while the level was measured; the busiest of its processes."""
     loop_lag_p99_ms: float | None
+    sent_share: float | None
+    """Of the requests due in the level, those sent within 50 ms of being due or, later, of a connection being
+    free: the rest is the generator's fault. None in the closed model."""
 
 
 class Level(TypedDict):

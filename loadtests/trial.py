@@ -6,9 +6,9 @@ from typing import Any, cast
 
 from loadtests.generator import LOOK_EVERY, Load, Show, generate
 from loadtests.observe import Observation
+from loadtests.percentiles import percentiles
 from loadtests.prober import Prober
 from loadtests.reconcile import connect, read_recorded, read_total, reconcile
-from loadtests.recorder import percentiles
 from loadtests.results import Level, Reconciliation, Trial, Turn
 from loadtests.stack import Stack
 from loadtests.validity import level_reasons, trial_reasons
@@ -33,7 +33,7 @@ def run_floor(stack: Stack, load: Load, show: Show) -> list[Level]:
     """Run the same load against the handler that does nothing."""
     stack.start_twin("floor")
     try:
-        record = generate(stack, "floor", load, show)
+        record = generate(stack, stack.base_url("floor"), load, show)
         return _judged(record["levels"])
     finally:
         stack.stop_twin("floor")
@@ -43,7 +43,7 @@ def _measure(stack: Stack, turn: Turn, load: Load, show: Show) -> Trial:
     observed = Observation(stack, turn.twin)
     settle = FLUSHES_TO_SETTLE * stack.settings.flush_interval
     with Prober(stack.base_url(turn.twin), stack.settings, load.seed, patience=settle) as prober:
-        record = generate(stack, turn.twin, load, show)
+        record = generate(stack, stack.base_url(turn.twin), load, show)
         prober.stop_sending()
         patience = settle if turn.twin == "async_dedup" else SETTLED_WITHOUT_BUFFER
         drain_seconds = _drain(stack, record, prober.acknowledged.total(), patience)

@@ -43,11 +43,19 @@ def events(seed: int, user: int | str) -> Iterator[Event]:
             yield _event(f"order {seed}-{user}-{number} could not be charged: the gateway timed out", trace)
 
 
-def think_times(seed: int, user: int | str) -> Iterator[float]:
+def think_times(seed: int, user: int | str, mean: float = MEAN_THINK_SECONDS) -> Iterator[float]:
     """Yield one user's think times in seconds, exponential, from a stream apart from that of its events."""
     random = stream(seed, user, "think")
     while True:
-        yield random.expovariate(1 / MEAN_THINK_SECONDS)
+        yield mean * random.expovariate(1)
+
+
+def arrivals(seed: int, user: int | str, rate: float) -> Iterator[float]:
+    """Yield when requests are due, in seconds after the start: a Poisson process of `rate` per second."""
+    random, due = stream(seed, user, "arrivals"), 0.0
+    while True:
+        due += random.expovariate(rate)
+        yield due
 
 
 @cache
