@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from redis import RedisError
 
-from async_dedup.buffer import AsyncBuffer
 from shared.answer import unavailable
 from shared.event import Event
 from shared.pipeline_metrics import group_events
@@ -21,10 +21,18 @@ NUDGE_INTERVAL = 0.5
 log = logging.getLogger(__name__)
 
 
+class Adds(Protocol):
+    """The buffer, as this side sees it."""
+
+    async def add(self, events: Sequence[Event]) -> int:
+        """Count a group, and return how many first events are in it."""
+        ...
+
+
 class Ingest:
     """Waits for Redis, never for MySQL. `nudge` tells the worker about first events; it may block."""
 
-    def __init__(self, buffer: AsyncBuffer, nudge: Callable[[], None]) -> None:
+    def __init__(self, buffer: Adds, nudge: Callable[[], None]) -> None:
         self._buffer = buffer
         self._nudge = nudge
         self._waiting: list[tuple[Event, asyncio.Future[None]]] = []

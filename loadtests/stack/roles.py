@@ -14,8 +14,11 @@ ROLES_OF = {
     "naive_sync": ("naive_sync",),
     "async_dedup": ("async_dedup", "worker", "scheduler"),
     "floor": ("floor",),
+    "upsert": ("upsert",),
+    "group_upsert": ("group_upsert",),
+    "redis_count": ("redis_count", "worker", "scheduler"),
 }
-"""The processes of each twin, in the order in which they start."""
+"""The processes of each twin, of the floor and of the ladder's steps, in the order in which they start."""
 WITH_WORKERS = ("naive_sync", "async_dedup")
 """The servers that `WORKERS` is about."""
 HEALTH = "/api/v1/health"
@@ -43,22 +46,21 @@ def define_roles(run_dir: Path, s: Settings, mysql: MySQL) -> dict[str, Role]:
     redis_ready = partial(redis_is_ready, s.redis_port)
     worker = [*PYTHON_MODULE, "async_dedup.worker"]
     scheduler = [*PYTHON_MODULE, "async_dedup.scheduler"]
+    asgi = partial(_uvicorn, s.host)
+    # A step of the ladder never runs beside its twin, and takes its port.
+    naive = partial(_http, s.host, s.naive_port, "NAIVE_PORT", path=HEALTH)
+    async_ = partial(_http, s.host, s.async_port, "ASYNC_PORT", path=HEALTH)
     return {
         "mysql": Role(LOOPBACK, s.mysql_port, "MYSQL_PORT", mysql.command(), mysql.is_ready),
         "redis": Role(LOOPBACK, s.redis_port, "REDIS_PORT", redis, redis_ready),
-        "naive_sync": _http(s.host, s.naive_port, "NAIVE_PORT", _gunicorn(s), HEALTH),
-        "async_dedup": _http(
-            s.host,
-            s.async_port,
-            "ASYNC_PORT",
-            _uvicorn("async_dedup.app", s.host, s.async_port, s.workers),
-            HEALTH,
-        ),
+        "naive_sync": naive(_gunicorn("naive_sync.app", s)),
+        "async_dedup": async_(asgi(s.async_port, "async_dedup.app", s.workers)),
         "worker": _http(s.host, s.worker_metrics_port, "WORKER_METRICS_PORT", worker, METRICS),
         "scheduler": _http(s.host, s.scheduler_metrics_port, "SCHEDULER_METRICS_PORT", scheduler, METRICS),
-        "floor": _http(
-            s.host, s.floor_port, "FLOOR_PORT", _uvicorn("loadtests.floor", s.host, s.floor_port), HEALTH
-        ),
+        "floor": _http(s.host, s.floor_port, "FLOOR_PORT", asgi(s.floor_port, "loadtests.floor"), HEALTH),
+        "upsert": naive(_gunicorn("loadtests.ladder.upsert", s)),
+        "group_upsert": async_(asgi(s.async_port, "loadtests.ladder.group_upsert")),
+        "redis_count": async_(asgi(s.async_port, "loadtests.ladder.redis_count")),
     }
 
 
@@ -77,7 +79,7 @@ def _answers(host: str, port: int, path: str) -> bool:
         connection.close()
 
 
-def _gunicorn(s: Settings) -> list[str]:
+def _gunicorn(module: str, s: Settings) -> list[str]:
     options = {
         "bind": f"{s.host}:{s.naive_port}",
         "workers": str(s.workers),
@@ -89,10 +91,10 @@ def _gunicorn(s: Settings) -> list[str]:
         "limit-request-line": "8190",
     }
     # Its control socket is one per user, so that two servers would quarrel over it.
-    return [*PYTHON_MODULE, "gunicorn", "--no-control-socket", *flags(options), "naive_sync.app:create_app()"]
+    return [*PYTHON_MODULE, "gunicorn", "--no-control-socket", *flags(options), f"{module}:create_app()"]
 
 
-def _uvicorn(module: str, host: str, port: int, workers: int = 1) -> list[str]:
+def _uvicorn(host: str, port: int, module: str, workers: int = 1) -> list[str]:
     options = {
         "host": host,
         "port": str(port),

@@ -1,0 +1,30 @@
+"""Every step of the ladder does the whole job: it is faster or slower, but it loses nothing."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine
+
+from loadtests.stack import Stack
+from shared.model import Issue
+from tests.faults.load import check, load
+from tests.parts import alone, rows, times_seen, wait_until
+
+STEPS = ("upsert", "group_upsert", "redis_count")
+
+
+@pytest.fixture(params=STEPS)
+def url(stack: Stack, request: pytest.FixtureRequest) -> Iterator[str]:
+    with alone(stack):
+        stack.start_twin(request.param)
+        yield stack.base_url(request.param)
+        stack.stop_twin(request.param)
+
+
+def test_every_acknowledged_event_is_counted_and_has_its_row(url: str, engine: Engine) -> None:
+    with load(url) as users:
+        users.await_acknowledged(500)
+    assert users.unanswered == {}
+    wait_until(lambda: sum(times_seen(engine).values()) >= users.acknowledged.total())
+    check(users, times_seen(engine))
+    wait_until(lambda: all(row[Issue.message.key] for row in rows(engine).values()))
