@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev bench report openapi schema up down status test check format lock clean
+.PHONY: help setup setup-dev bench report compare openapi schema up down status test check format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,9 @@ bench: setup ## load both twins and compare them (PROFILE=ramp PAIRS=3 SEED=1)
 
 report: setup ## write RESULTS.md and the README's result again from the newest results
 	@$(RUN) loadtests.report
+
+compare: setup ## tell whether run B is worse than run A (A=... B=... THRESHOLD=10)
+	@$(RUN) loadtests.compare "$(A)" "$(B)" $(if $(THRESHOLD),--threshold $(THRESHOLD))
 
 openapi: setup ## write shared/openapi.json again, which the naive twin serves
 	@.venv/bin/python -c 'import json; from async_dedup.app import create_app; print(json.dumps(create_app().openapi(), indent=2))' > openapi.part

@@ -109,14 +109,15 @@ def _by_level(pairs: Sequence[TrialPair]) -> dict[tuple[str, str], list[LevelPai
     """Return the levels that can be compared, by profile and name, as they ran, rates ascending."""
     found: dict[tuple[str, str], list[LevelPair]] = defaultdict(list)
     for left, right in pairs:
-        others = {(each["name"], each["offered_rps"]): each for each in _comparable(right)}
-        for level in _comparable(left):
+        others = {(each["name"], each["offered_rps"]): each for each in comparable(right)}
+        for level in comparable(left):
             if other := others.get((level["name"], level["offered_rps"])):
                 found[level["profile"], level["name"]].append((level, other))
     return dict(sorted(found.items(), key=lambda item: item[1][0][0]["offered_rps"] or 0.0))
 
 
-def _comparable(trial: Trial) -> Iterator[Level]:
+def comparable(trial: Trial) -> Iterator[Level]:
+    """Yield a trial's valid levels; in the open model those rates that the twin kept up with."""
     knee = _knee(trial)
     for level in trial["levels"]:
         # A share of a twin's own knee is at a rate of its own.

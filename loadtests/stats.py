@@ -1,5 +1,6 @@
 """The statistics of a few trials, from the order of the values: nothing is assumed about their shape."""
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from math import comb
@@ -54,3 +55,28 @@ def indistinguishable(found: Ratio | None, noise: float | None = None) -> bool |
         return None
     limit = noise or 1.0
     return found["low"] <= 1 <= found["high"] or 1 / limit <= found["low"] <= found["high"] <= limit
+
+
+def chance(before: Sequence[float], after: Sequence[float]) -> float:
+    """Return how likely ranks that far apart are where nothing has changed.
+
+    It is the exact, two-sided p-value of Wilcoxon's rank-sum test; equal values share their middle rank.
+    """
+    everything = sorted([*before, *after])
+    # Doubled, to stay whole numbers.
+    ranks = {value: 2 * everything.index(value) + everything.count(value) + 1 for value in everything}
+    # For each number of chosen values: how many choices have each sum of ranks.
+    ways: list[Counter[int]] = [Counter({0: 1}), *(Counter() for _ in before)]
+    for value in everything:
+        for chosen in range(len(before), 0, -1):
+            for total, number in ways[chosen - 1].items():
+                ways[chosen][total + ranks[value]] += number
+    middle = len(before) * (len(everything) + 1)
+    apart = abs(sum(ranks[value] for value in before) - middle)
+    extreme = sum(number for total, number in ways[-1].items() if abs(total - middle) >= apart)
+    return extreme / ways[-1].total()
+
+
+def least_chance(before: int, after: int) -> float:
+    """Return the smallest p-value that so many values can reach."""
+    return 2 / comb(before + after, before)

@@ -1,13 +1,16 @@
 """Distributions whose truth is known: an interval must hold it as often as it claims."""
 
 from collections.abc import Callable
+from itertools import combinations
 from math import exp, sqrt, tan
 from math import pi as PI
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import integers, lists
 
-from loadtests.stats import band, indistinguishable, interval, ratio
+from loadtests.stats import band, chance, indistinguishable, interval, least_chance, ratio
 
 DRAWS = 3_000
 Draw = Callable[[Random], float]
@@ -126,3 +129,31 @@ def test_the_band_holds_every_ratio_and_its_reciprocal() -> None:
 
 def test_without_a_ratio_there_is_no_answer() -> None:
     assert indistinguishable(None, noise=2.0) is None
+
+
+def brute_force(before: list[int], after: list[int]) -> float:
+    """Every way to deal the values out again, one by one."""
+    everything = before + after
+    ranks = [sum(x < y for x in everything) + (1 + everything.count(y)) / 2 for y in everything]
+    middle = len(before) * (len(everything) + 1) / 2
+    apart = [abs(sum(dealt) - middle) for dealt in combinations(ranks, len(before))]
+    return sum(each >= abs(sum(ranks[: len(before)]) - middle) for each in apart) / len(apart)
+
+
+@given(lists(integers(0, 6), min_size=1, max_size=6), lists(integers(0, 6), min_size=1, max_size=6))
+def test_the_rank_test_is_exact_with_equal_values_too(before: list[int], after: list[int]) -> None:
+    assert chance(before, after) == pytest.approx(brute_force(before, after))
+
+
+@pytest.mark.parametrize(("before", "after"), [(4, 4), (6, 6), (3, 12)])
+def test_the_least_chance_is_that_of_values_that_do_not_overlap(before: int, after: int) -> None:
+    assert chance(range(before), range(100, 100 + after)) == pytest.approx(least_chance(before, after))
+
+
+def test_noise_is_seldom_called_a_change() -> None:
+    random, runs = Random(1), 600
+    called = sum(
+        chance([lognormal(random) for _ in range(6)], [lognormal(random) for _ in range(6)]) <= 0.05
+        for _ in range(runs)
+    )
+    assert 0.01 < called / runs < 0.05 + four_errors(0.05) * sqrt(DRAWS / runs)
