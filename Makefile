@@ -3,10 +3,10 @@ PYTHON ?= python3
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev bench report compare openapi schema up down status test check format lock clean
+.PHONY: help setup setup-dev setup-observability bench report compare openapi schema up down status test check format lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s  %s\n", $$1, $$2 }' Makefile
 
 setup: ## install what is missing: packages, MySQL-compatible server, Redis
 	@$(PYTHON) loadtests/bootstrap.py
@@ -14,15 +14,11 @@ setup: ## install what is missing: packages, MySQL-compatible server, Redis
 setup-dev:
 	@$(PYTHON) loadtests/bootstrap.py --dev
 
-BENCH = $(if $(PROFILE),--profile $(PROFILE)) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(SEED),--seed $(SEED)) \
-	$(if $(TWINS),--twins $(TWINS))
-# In the environment HOST is a setting of the twins: where they listen.
-ifeq ($(origin HOST),command line)
-unexport HOST
-BENCH += --host $(HOST)
-endif
-bench: setup ## load both twins and compare them (PROFILE=ramp PAIRS=3 SEED=1 TWINS=naive_sync,async_dedup HOST=http://...)
-	@$(RUN) loadtests.bench $(BENCH)
+setup-observability: ## install Prometheus and its exporters; the stack starts them from then on
+	@$(PYTHON) loadtests/bootstrap.py --observability
+
+bench: setup ## load both twins and compare them (PROFILE=ramp PAIRS=3 SEED=1)
+	@$(RUN) loadtests.bench $(if $(PROFILE),--profile $(PROFILE)) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(SEED),--seed $(SEED))
 
 report: setup ## write RESULTS.md and the README's result again from the newest results
 	@$(RUN) loadtests.report

@@ -1,8 +1,8 @@
-"""Make this machine ready: `python3 loadtests/bootstrap.py [--dev]`.
+"""Make this machine ready: `python3 loadtests/bootstrap.py [--dev] [--observability]`.
 
-Fills `.venv` from the lock and installs a MySQL-compatible server and a Redis where they are missing. Runs on
-the system's Python before any package is there, so: standard library only, and syntax that an old Python can
-read, for it has to get as far as the message that it is too old.
+Fills `.venv` from the lock and installs a MySQL-compatible server and a Redis where they are missing, and if
+asked to, Prometheus. Runs on the system's Python before any package is there, so: standard library only, and
+syntax that an old Python can read, for it has to get as far as the message that it is too old.
 """
 
 from __future__ import annotations
@@ -34,6 +34,14 @@ SERVER_FOLDERS = (
     "/opt/homebrew/bin",
     "/opt/homebrew/opt/mariadb/bin",
     "/opt/homebrew/opt/mysql/bin",
+)
+# Debian names each program and its package alike; promtool is in the first.
+OBSERVERS = (
+    "prometheus",
+    "prometheus-mysqld-exporter",
+    "prometheus-node-exporter",
+    "prometheus-process-exporter",
+    "prometheus-redis-exporter",
 )
 NO_MYSQL = """\
 No MySQL-compatible server found: neither mariadbd nor mysqld. Install one, then run this again:
@@ -103,6 +111,13 @@ def ensure_servers() -> None:
         sys.exit(NO_MYSQL)
 
 
+def ensure_observers() -> None:
+    """Install Prometheus and its exporters. Exits with advice where that can't be done."""
+    missing = [name for name in OBSERVERS if find_program(name) is None]
+    if missing and not apt_install(missing):
+        sys.exit("setup: not observed without " + ", ".join(missing))
+
+
 def runs(program: str | None) -> bool:
     """False also for what an interrupted install left without its libraries."""
     return program is not None and quietly([program, "--version"]).returncode == 0
@@ -147,6 +162,8 @@ def main(arguments: list[str]) -> None:
             f"Python 3.11 or newer is needed; {sys.executable} is {version}. Try: make PYTHON=python3.12"
         )
     ensure_servers()
+    if {"--dev", "--observability"}.intersection(arguments):
+        ensure_observers()
     ensure_packages(dev="--dev" in arguments)
 
 

@@ -12,7 +12,6 @@ leads sends "begin" to each that has users, and gets a "record" from each. In on
 # Locust declares types for a part of itself only.
 
 import json
-import sys
 import time
 from argparse import Namespace
 from dataclasses import asdict
@@ -93,16 +92,11 @@ def prepare(environment: Environment, **_: object) -> None:
     runner = environment.runner
     assert runner is not None
     environment.stop_timeout = max(environment.stop_timeout or 0, TIMEOUT + 5)
-    if not isinstance(runner, WorkerRunner):
-        try:
-            profile_of(options_of(environment))
-        except ValueError as error:
-            sys.exit(f"locust: {error}")
     runner.register_message(BEGIN, begin_share)
     runner.register_message(END, finish_share)
     runner.register_message(RECORD, take_record)
     if options_of(environment).progress and not isinstance(runner, MasterRunner | WorkerRunner):
-        runner.greenlet.spawn(show_progress, Path(options_of(environment).progress))
+        runner.greenlet.spawn(show_progress, environment.host, Path(options_of(environment).progress))
 
 
 @events.test_start.add_listener
@@ -177,7 +171,7 @@ def profile_of(options: Namespace) -> Profile:
     return planned(options.profile or "ramp", options.level_seconds, options.rate)
 
 
-def show_progress(path: Path) -> None:
+def show_progress(host: str, path: Path) -> None:
     level, first, before = None, 0, 0
     while True:
         gevent.sleep(1)
@@ -192,6 +186,9 @@ def show_progress(path: Path) -> None:
             "rate": len(recorder.outcome) - before,
             "p95_ms": recorder.p95_since(first),
             "failed": recorder.failed.total(),
+            "offered": run.share.rate or None,
+            "profile": run.profile.name,
+            "target": host,
         }
         before = len(recorder.outcome)
         with path.open("a") as progress:

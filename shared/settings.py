@@ -17,6 +17,12 @@ class Settings(BaseSettings):
     floor_port: int = 9005
     naive_metrics_port: int = 9006
     """The naive twin's metrics once more: a scrape must not wait for a free thread."""
+    load_exporter_port: int = 9007
+    prometheus_port: int = 19090
+    mysql_exporter_port: int = 19104
+    redis_exporter_port: int = 19121
+    node_exporter_port: int = 19100
+    process_exporter_port: int = 19256
     workers: int = 1
     """Server processes of each twin."""
 

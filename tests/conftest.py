@@ -14,6 +14,7 @@ from async_dedup.digest import digest_queue
 from loadtests.stack import Stack
 from shared.db import make_background_engine
 from shared.settings import Settings
+from tests.observed import Observed, observe
 
 URL_FIXTURES = {"naive_sync": "naive_url", "async_dedup": "async_url"}
 
@@ -66,6 +67,16 @@ def async_url(stack: Stack) -> str:
 def twin_url(request: pytest.FixtureRequest) -> str:
     """The address of each twin in turn."""
     return str(request.getfixturevalue(URL_FIXTURES[request.param]))
+
+
+@pytest.fixture(scope="session")
+def observed() -> Iterator[Observed]:
+    """Prometheus with a short run of both twins, which still run."""
+    with (
+        tempfile.TemporaryDirectory(prefix="twins-") as folder,
+        observe(Path(folder), free_settings()) as watched,
+    ):
+        yield watched
 
 
 @pytest.fixture

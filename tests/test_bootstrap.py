@@ -123,6 +123,25 @@ def test_nobody_is_asked_for_a_password_for_redis_alone(
     assert all(line.startswith("sudo -n ") for line in commands.read_text().splitlines())
 
 
+def test_what_observes_is_installed_only_where_asked_for(
+    monkeypatch: pytest.MonkeyPatch, commands: Path
+) -> None:
+    monkeypatch.setattr(bootstrap, "find_program", only("mariadbd", "redis-server", "prometheus"))
+    monkeypatch.setattr(bootstrap, "ensure_packages", lambda dev: None)
+    bootstrap.main([])
+    assert not commands.exists()
+    bootstrap.main(["--observability"])
+    assert " prometheus-mysqld-exporter prometheus-node-exporter " in commands.read_text()
+    assert " prometheus " not in commands.read_text()
+
+
+@pytest.mark.usefixtures("no_root")
+def test_what_can_not_be_observed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "find_program", only("mariadbd", "redis-server"))
+    with pytest.raises(SystemExit, match="without prometheus, prometheus-mysqld-exporter"):
+        bootstrap.main(["--observability"])
+
+
 def test_servers_that_are_there_are_used_as_they_are(monkeypatch: pytest.MonkeyPatch, commands: Path) -> None:
     monkeypatch.setattr(bootstrap, "find_program", only("mysqld", "valkey-server"))
     bootstrap.ensure_servers()

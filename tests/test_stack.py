@@ -19,6 +19,7 @@ import redis
 from loadtests.bootstrap import ROOT
 from loadtests.stack import Stack, StackError
 from loadtests.stack import stack as stack_module
+from loadtests.stack.observers import define_observers
 from loadtests.stack.servers import SOCKET_PATH_LIMIT
 from loadtests.stack.state import holder
 from shared.settings import Settings
@@ -254,7 +255,7 @@ def test_up_status_and_down(cli: CommandLine) -> None:
     assert f"curl -s http://127.0.0.1:{cli.settings.async_port}/api/v1/errors" in first.stdout
     again = cli("up")
     assert (again.returncode, again.stdout.splitlines()[0]) == (0, "already up:")
-    assert cli("status").stdout.count(" up ") == 6
+    assert cli("status").stdout.count(" up ") == 6 + len(define_observers(cli.run_dir, cli.settings))
 
     worker = next(p for p in cli.processes() if "async_dedup.worker" in p.cmdline())
     worker.kill()

@@ -35,6 +35,7 @@ def run(run_dir: Path) -> int:
             say(f"starting {', '.join(roles)}")
             stack.start(*roles)
             say(f"  ready after {time.monotonic() - begun:.1f} s")
+        stack.start_observers()
         say(introduction(stack))
         stack.mark_ready()
         watch(stack)
@@ -42,7 +43,7 @@ def run(run_dir: Path) -> int:
 
 def watch(stack: Stack) -> NoReturn:
     """Tell of every role that dies, until a signal comes. To restart one would hide the fault."""
-    running = {role for roles in ROLES for role in roles}
+    running = {role for roles in ROLES for role in roles} | {*stack.observers()}
     while True:
         for role in {role for role in running if not stack.alive(role)}:
             say(f"{role} died; its log is {stack.log_path(role)}")
@@ -55,10 +56,17 @@ def introduction(stack: Stack) -> str:
     return f"""
 naive_sync   {naive}
 async_dedup  {async_}  (docs: {async_}/docs)
+{observed(stack)}
 
 Try:  curl -s {async_}/api/v1/errors/log -H 'Content-Type: application/json' -d '{{"message": "disk full"}}'
       curl -s {async_}/api/v1/errors
 """
+
+
+def observed(stack: Stack) -> str:
+    if not stack.observers():
+        return "not observed: no Prometheus is installed; `make setup-observability` installs it"
+    return f"prometheus   {stack.base_url('prometheus')}"
 
 
 def up(run_dir: Path) -> int:

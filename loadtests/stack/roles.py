@@ -65,10 +65,10 @@ def define_roles(run_dir: Path, s: Settings, mysql: MySQL) -> dict[str, Role]:
 
 
 def _http(host: str, port: int, port_variable: str, command: list[str], path: str) -> Role:
-    return Role(host, port, port_variable, command, partial(_answers, host, port, path))
+    return Role(host, port, port_variable, command, partial(answers, host, port, path))
 
 
-def _answers(host: str, port: int, path: str) -> bool:
+def answers(host: str, port: int, path: str) -> bool:
     connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
         connection.request("GET", path)

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from loadtests.bootstrap import ROOT
-from loadtests.stack import process, state
+from loadtests.stack import observers, process, state
 from loadtests.stack.roles import ROLES_OF, WITH_WORKERS, Role, define_roles
 from loadtests.stack.servers import LOOPBACK, MySQL, StackError, redis_call
 from shared.settings import Settings
@@ -31,7 +31,8 @@ TABLES = ("issues", "flush_ledger")
 class Stack:
     """Processes with their data, logs and sockets under `run_dir`, which one Stack at a time can have.
 
-    With `pin`, on Linux with two cores or more, every process started here stays off the last core.
+    With `pin`, on Linux with two cores or more, every process started here stays off the last core, but for
+    the observers, which stay on it.
     Use it as a context manager, from the main thread: the end of the block, however it is reached, stops all.
 
     Its methods raise StackError, with a message for the person at the terminal, where something can't start.
@@ -57,7 +58,8 @@ class Stack:
             process.raise_open_file_limit()
             self.mysql = MySQL(self.run_dir / "mysql", self.settings)
             cleanup.callback(self.mysql.close)
-            self._roles = define_roles(self.run_dir, self.settings, self.mysql)
+            self._observers = observers.define_observers(self.run_dir, self.settings)
+            self._roles = define_roles(self.run_dir, self.settings, self.mysql) | self._observers
             for role in self._roles:
                 self.log_path(role).unlink(missing_ok=True)
             cleanup.callback(self.stop_all)
@@ -109,6 +111,16 @@ class Stack:
         """Start every role of `twin`. MySQL and Redis are started on their own."""
         self.start(*ROLES_OF[twin])
 
+    def start_observers(self) -> None:
+        """Start Prometheus and its exporters where Prometheus is installed. Needs MySQL and Redis."""
+        if self._observers:
+            observers.write_config(self.run_dir, self.settings, self._observers)
+            self.start(*self._observers)
+
+    def observers(self) -> tuple[str, ...]:
+        """Return those that run; on the generator's core, not on the servers'."""
+        return tuple(role for role in self._observers if self.alive(role))
+
     def stop_twin(self, twin: str) -> None:
         for role in reversed(ROLES_OF[twin]):
             self.stop(role)
@@ -152,9 +164,10 @@ class Stack:
 
     def _spawn(self, role: str, command: list[str]) -> None:
         log = self.log_path(role)
+        cpus = self._generator_cpus if role in self._observers else self._server_cpus
         with process.signals_held():
             self._starting.add(role)
-            self._processes[role] = process.spawn(command, log, self._environment(role), self._server_cpus)
+            self._processes[role] = process.spawn(command, log, self._environment(role), cpus)
             self._write_state()
 
     def _environment(self, role: str) -> dict[str, str]:

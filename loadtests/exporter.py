@@ -1,0 +1,108 @@
+"""The load generator's view as Prometheus metrics: `python -m loadtests.exporter PROGRESS_FILE`.
+
+A process of its own that reads what Locust writes each second: it outlives each run, so that the last sample
+is scraped too, and costs the generator nothing.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import IO, Any
+
+from prometheus_client import Counter, Gauge, start_http_server
+
+from shared.settings import Settings
+
+RUN = "BENCH_RUN"
+"""The environment variable with the name of the run, set by the bench."""
+LOOK_EVERY = 0.1
+SILENCE = 2.5
+"""Seconds without a line, after which nothing runs any more; more than a scrape interval."""
+
+users = Gauge("loadtest_users", "Users that send.")
+offered_rate = Gauge("loadtest_offered_rate", "Requests per second that are due; open model only, else 0.")
+achieved_rate = Gauge("loadtest_achieved_rate", "Requests per second that were answered in the last second.")
+p95 = Gauge("loadtest_p95_seconds", "Client's p95 of the running level so far; NaN without an answer.")
+failures = Counter("loadtest_failures", "Requests that failed, as the client sees it.")
+running = Gauge("loadtest_running", "1 while load is sent.", ("profile", "target", "run"))
+
+
+class Tail:
+    """The lines of a file that is written now, deleted and written again; not even the last is missed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[str] | None = None
+        self._part = ""
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return what is new, from one file at a time."""
+        if self._file is None and self._path.exists():
+            self._file, self._part = self._path.open(), ""
+        if self._file is None:
+            return []
+        replaced = self._replaced()  # asked first: until then lines may come
+        *whole, self._part = (self._part + self._file.read()).split("\n")
+        if replaced:
+            self._file.close()
+            self._file = None
+        return [json.loads(line) for line in whole]
+
+    def _replaced(self) -> bool:
+        assert self._file is not None
+        try:
+            return not os.path.samestat(self._path.stat(), os.fstat(self._file.fileno()))
+        except FileNotFoundError:
+            return True
+
+
+class View:
+    """What the metrics show."""
+
+    def __init__(self) -> None:
+        self._failed = 0
+
+    def show(self, line: dict[str, Any]) -> None:
+        failed = line["failed"]
+        failures.inc(failed - self._failed if failed >= self._failed else failed)
+        self._failed = failed
+        users.set(line["users"])
+        offered_rate.set(line["offered"] or 0)
+        achieved_rate.set(line["rate"])
+        p95.set(float("nan") if line["p95_ms"] is None else line["p95_ms"] / 1000)
+        running.clear()
+        running.labels(line["profile"], line["target"], os.environ.get(RUN, "")).set(1)
+
+    def show_silence(self) -> None:
+        self._failed = 0
+        for gauge in (users, offered_rate, achieved_rate):
+            gauge.set(0)
+        p95.set(float("nan"))
+        running.clear()
+
+
+def follow(tail: Tail, view: View, stop: threading.Event) -> None:
+    """Show each line until `stop` is set."""
+    silence = 0.0
+    while not stop.wait(LOOK_EVERY):
+        silence += LOOK_EVERY
+        for line in tail.lines():
+            view.show(line)
+            silence = 0.0
+        if silence > SILENCE:
+            view.show_silence()
+
+
+def main() -> None:
+    settings, stop = Settings(), threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    start_http_server(settings.load_exporter_port, settings.host)
+    follow(Tail(Path(sys.argv[1])), View(), stop)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Prometheus and its exporters: used where they are installed, beside the generator and never beside a twin.
+
+They have the lowest priority on the generator's core, so that it does not wait for them.
+"""
+
+import json
+import shutil
+from functools import partial
+from pathlib import Path
+
+from loadtests.bootstrap import ROOT, find_program
+from loadtests.stack.roles import METRICS, PYTHON_MODULE, Role, answers
+from loadtests.stack.servers import LOOPBACK
+from shared.settings import Settings
+
+CONFIG = ROOT / "grafana"
+PROGRESS = "progress.jsonl"
+"""In the run folder: what the generator tells each second."""
+LAST = ["nice", "-n", "19"]
+MYSQL = ("global_variables", "slave_status", "info_schema.innodb_cmp", "info_schema.innodb_cmpmem")
+"""Collectors of what nobody looks at, or of what the twins' account may not see."""
+NODE = ("cpu", "diskstats", "filesystem", "loadavg", "meminfo", "pressure", "stat")
+
+
+def define_observers(run_dir: Path, s: Settings) -> dict[str, Role]:
+    """Every one that is installed, in the order in which they start; none without Prometheus."""
+    programs = (
+        ("mysql_exporter", s.mysql_exporter_port, "prometheus-mysqld-exporter", _mysql_options(run_dir)),
+        ("redis_exporter", s.redis_exporter_port, "prometheus-redis-exporter", _redis_options(s)),
+        ("node_exporter", s.node_exporter_port, "prometheus-node-exporter", _node_options()),
+        ("process_exporter", s.process_exporter_port, "prometheus-process-exporter", _process_options()),
+        ("prometheus", s.prometheus_port, "prometheus", _prometheus_options(run_dir)),
+    )
+    if find_program("prometheus") is None:
+        return {}
+    roles = {"load_exporter": _load_exporter(run_dir, s)}
+    for name, port, program, options in programs:
+        if found := find_program(program):
+            command = [*LAST, found, f"--web.listen-address={LOOPBACK}:{port}", *options]
+            roles[name] = _role(name, port, command, "/-/ready" if name == "prometheus" else METRICS)
+    return roles
+
+
+def write_config(run_dir: Path, s: Settings, observers: dict[str, Role]) -> None:
+    """Everything that the commands of `define_observers` read."""
+    home = run_dir / "prometheus"
+    home.mkdir(mode=0o700, exist_ok=True)
+    for name in ("prometheus.yml", "rules.yml"):
+        shutil.copyfile(CONFIG / name, home / name)
+    found = [{"targets": [target], "labels": {"job": job}} for job, target in targets(s, observers).items()]
+    (home / "targets.json").write_text(json.dumps(found, indent=1))
+    account = {"host": LOOPBACK, "port": s.mysql_port, "user": s.mysql_user, "password": s.mysql_password}
+    lines = [f"{name}={value}" for name, value in account.items()]
+    (home / "mysql.cnf").write_text("\n".join(["[client]", *lines, ""]))
+
+
+def targets(s: Settings, observers: dict[str, Role]) -> dict[str, str]:
+    """Return what Prometheus asks, by job."""
+    ports = {
+        "naive_sync": s.naive_metrics_port,
+        "async_dedup": s.async_port,
+        "worker": s.worker_metrics_port,
+        "scheduler": s.scheduler_metrics_port,
+    }
+    exporters = {name.removesuffix("_exporter"): role.address for name, role in observers.items()}
+    return {job: f"{s.host}:{port}" for job, port in ports.items()} | exporters
+
+
+def _role(name: str, port: int, command: list[str], path: str = METRICS) -> Role:
+    return Role(LOOPBACK, port, f"{name.upper()}_PORT", command, partial(answers, LOOPBACK, port, path))
+
+
+def _load_exporter(run_dir: Path, s: Settings) -> Role:
+    command = [*LAST, *PYTHON_MODULE, "loadtests.exporter", str(run_dir / PROGRESS)]
+    return _role("load_exporter", s.load_exporter_port, command)
+
+
+def _mysql_options(run_dir: Path) -> list[str]:
+    account = f"--config.my-cnf={run_dir / 'prometheus' / 'mysql.cnf'}"
+    return [account, *(f"--no-collect.{name}" for name in MYSQL)]
+
+
+def _redis_options(s: Settings) -> list[str]:
+    return [f"--redis.addr=redis://{LOOPBACK}:{s.redis_port}"]
+
+
+def _node_options() -> list[str]:
+    return ["--collector.disable-defaults", *(f"--collector.{name}" for name in NODE)]
+
+
+def _process_options() -> list[str]:
+    return [f"--config.path={CONFIG / 'process-exporter.yml'}", "--threads=false", "--gather-smaps=false"]
+
+
+def _prometheus_options(run_dir: Path) -> list[str]:
+    home = run_dir / "prometheus"
+    return [
+        f"--config.file={home / 'prometheus.yml'}",
+        f"--storage.tsdb.path={home / 'data'}",
+        "--storage.tsdb.retention.time=30d",
+    ]

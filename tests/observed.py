@@ -1,0 +1,60 @@
+"""A stack that Prometheus has watched through a short real run of both twins, and questions to it."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+from loadtests.generator import Load, generate
+from loadtests.profiles import SMOKE
+from loadtests.stack import Stack
+from shared.settings import Settings
+from tests import client
+
+TWINS = ("naive_sync", "async_dedup")
+
+
+@dataclass(frozen=True)
+class Observed:
+    stack: Stack
+    began: float
+    """Unix time before the first request."""
+    ended: float
+
+    def get(self, path: str, **parameters: object) -> Any:
+        """Return the data of Prometheus' answer; fails where it calls the question wrong."""
+        url = f"{self.stack.base_url('prometheus')}/api/v1/{path}?{urlencode(parameters)}"
+        with urlopen(url, timeout=10) as answer:
+            return json.load(answer)["data"]
+
+    def range(self, query: str) -> list[dict[str, Any]]:
+        """Return every series of the run, a point a second."""
+        found = self.get("query_range", query=query, start=self.began, end=self.ended, step=1)
+        return list(found["result"])
+
+    def largest(self, query: str) -> float:
+        """Return the largest value that any series of `query` had in the run."""
+        return max(float(value) for series in self.range(query) for _, value in series["values"])
+
+
+@contextmanager
+def observe(run_dir: Path, settings: Settings) -> Iterator[Observed]:
+    with Stack(run_dir, settings) as stack:
+        stack.start("mysql", "redis")
+        stack.start_observers()
+        began = time.time()
+        for twin in TWINS:
+            stack.start_twin(twin)
+            generate(stack, stack.base_url(twin), Load(SMOKE, seed=1), lambda _: None)
+        client.eventually(lambda: bool(_silent(stack)), "the last sample of the load is scraped")
+        yield Observed(stack, began, time.time())
+
+
+def _silent(stack: Stack) -> list[Any]:
+    asked = Observed(stack, 0, 0).get("query", query="loadtest_users == 0")
+    return list(asked["result"])

@@ -1,0 +1,90 @@
+"""Prometheus sees all of a run, its rules fire where they must, and where it is missing nothing changes."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+
+from loadtests.bootstrap import ROOT
+from loadtests.profiles import SMOKE
+from loadtests.stack import Stack, observers
+from loadtests.stack.__main__ import observed as told
+from tests.conftest import free_settings
+from tests.observed import TWINS, Observed
+
+GRAFANA = ROOT / "grafana"
+JOBS = {
+    *("naive_sync", "async_dedup", "worker", "scheduler"),
+    *("load", "mysql", "redis", "node", "process", "prometheus"),
+}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check", "config", "--syntax-only", "prometheus.yml"),
+        ("check", "rules", "rules.yml"),
+        ("test", "rules", "rules_test.yml"),
+    ],
+    ids=" ".join,
+)
+def test_promtool_accepts(words: tuple[str, ...]) -> None:
+    done = subprocess.run(["promtool", *words], cwd=GRAFANA, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_target_is_scraped(observed: Observed) -> None:
+    found = {target["labels"]["job"]: target for target in observed.get("targets")["activeTargets"]}
+    assert found.keys() == JOBS
+    assert {job: target["lastError"] for job, target in found.items() if target["health"] != "up"} == {}
+
+
+def test_every_rule_is_evaluated(observed: Observed) -> None:
+    rules = [rule for group in observed.get("rules")["groups"] for rule in group["rules"]]
+    assert len(rules) == 12
+    assert [rule for rule in rules if rule["health"] != "ok"] == []
+
+
+def test_the_generator_tells_what_it_sends(observed: Observed) -> None:
+    for twin in TWINS:
+        target = observed.stack.base_url(twin)
+        assert observed.range(f'loadtest_running{{target="{target}",profile="{SMOKE.name}"}}')
+    assert observed.largest("loadtest_users") == 20
+    assert observed.largest("loadtest_achieved_rate") > 0
+    assert 0 < observed.largest("loadtest_p95_seconds > 0") < 30
+
+
+def test_processes_are_told_apart(observed: Observed) -> None:
+    names = {series["metric"]["groupname"] for series in observed.range("process:cpu:cores > 0")}
+    wanted = {"naive_sync", "async_dedup", "worker", "scheduler", "mysql", "redis", "generator", "observers"}
+    assert wanted <= names
+
+
+def test_what_observes_is_nice_to_the_generator(run_dir: Path) -> None:
+    with Stack(run_dir, free_settings(), pin=True) as stack:
+        stack.start("mysql", "redis")
+        stack.start_observers()
+        for role in stack.observers():
+            process = psutil.Process(stack.pid(role))
+            assert process.nice() == 19
+            assert set(process.cpu_affinity() or ()) == (stack.generator_cpus() or os.sched_getaffinity(0))
+
+
+def test_without_prometheus_nothing_is_observed_and_it_says_how(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observers, "find_program", lambda *_: None)
+    with Stack(run_dir, free_settings()) as stack:
+        stack.start_observers()
+        assert stack.observers() == ()
+        assert "make setup-observability" in told(stack)
+
+
+def test_a_password_is_on_no_command_line_and_in_no_open_file(observed: Observed) -> None:
+    settings = observed.stack.settings
+    for role in observed.stack.observers():
+        words = psutil.Process(observed.stack.pid(role)).cmdline()
+        assert not [word for word in words if f"{settings.mysql_user}:{settings.mysql_password}" in word]
+    assert (observed.stack.run_dir / "prometheus").stat().st_mode & 0o077 == 0
