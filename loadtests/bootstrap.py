@@ -1,8 +1,9 @@
 """Make this machine ready: `python3 loadtests/bootstrap.py [--dev] [--observability]`.
 
 Fills `.venv` from the lock and installs a MySQL-compatible server and a Redis where they are missing, and if
-asked to, Prometheus. Runs on the system's Python before any package is there, so: standard library only, and
-syntax that an old Python can read, for it has to get as far as the message that it is too old.
+asked to, Prometheus; to develop, a Chromium too. Runs on the system's Python before any package is there, so:
+standard library only, and syntax that an old Python can read, for it has to get as far as the message that it
+is too old.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ DEV_LOCK = ROOT / "requirements-dev.lock"
 
 MYSQL_SERVERS = ("mariadbd", "mysqld")
 REDIS_SERVERS = ("redis-server", "valkey-server")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # sbin and libexec are on few users' PATH, and Homebrew may keep a server off it.
 SERVER_FOLDERS = (
     "/usr/sbin",
@@ -50,6 +52,13 @@ No MySQL-compatible server found: neither mariadbd nor mysqld. Install one, then
   macOS            brew install mariadb
 Or run the whole stack in containers:
   Docker           docker compose up"""
+
+NO_BROWSER = """\
+no Chromium found, which the tests of report.html run in; all else works. To install one:
+  Debian           sudo apt-get install chromium
+  Ubuntu           sudo snap install chromium
+  Fedora           sudo dnf install chromium
+  macOS            brew install --cask chromium"""
 
 
 def say(line: str) -> None:
@@ -118,6 +127,12 @@ def ensure_observers() -> None:
         sys.exit("setup: not observed without " + ", ".join(missing))
 
 
+def ensure_browser() -> None:
+    """Find or install a Chromium for the tests. Where there is none, say how to get it, and go on."""
+    if find_program(*BROWSERS) is None and not apt_install(["chromium"], may_ask=False):
+        say(NO_BROWSER)
+
+
 def runs(program: str | None) -> bool:
     """False also for what an interrupted install left without its libraries."""
     return program is not None and quietly([program, "--version"]).returncode == 0
@@ -162,9 +177,12 @@ def main(arguments: list[str]) -> None:
             f"Python 3.11 or newer is needed; {sys.executable} is {version}. Try: make PYTHON=python3.12"
         )
     ensure_servers()
+    dev = "--dev" in arguments
     if {"--dev", "--observability"}.intersection(arguments):
         ensure_observers()
-    ensure_packages(dev="--dev" in arguments)
+    if dev:
+        ensure_browser()
+    ensure_packages(dev)
 
 
 if __name__ == "__main__":

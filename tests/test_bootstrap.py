@@ -127,7 +127,7 @@ def test_what_observes_is_installed_only_where_asked_for(
     monkeypatch: pytest.MonkeyPatch, commands: Path
 ) -> None:
     monkeypatch.setattr(bootstrap, "find_program", only("mariadbd", "redis-server", "prometheus"))
-    monkeypatch.setattr(bootstrap, "ensure_packages", lambda dev: None)
+    monkeypatch.setattr(bootstrap, "ensure_packages", lambda _: None)
     bootstrap.main([])
     assert not commands.exists()
     bootstrap.main(["--observability"])
@@ -154,6 +154,47 @@ def test_a_server_that_does_not_run_counts_as_missing(
     monkeypatch.setattr(bootstrap, "find_program", lambda *_: "/bin/false")
     bootstrap.ensure_servers()
     assert "mariadb-server redis-server" in commands.read_text()
+
+
+def test_a_missing_browser_is_installed_without_asking(
+    monkeypatch: pytest.MonkeyPatch, commands: Path
+) -> None:
+    monkeypatch.setattr(bootstrap, "find_program", only("mariadbd", "redis-server"))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    bootstrap.ensure_browser()
+    called = commands.read_text().splitlines()
+    assert called[-1].endswith("install -y --no-install-recommends chromium")
+    assert all(line.startswith("sudo -n ") for line in called)
+
+
+@pytest.mark.usefixtures("no_root")
+def test_without_root_and_browser_the_message_has_the_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bootstrap, "find_program", only())
+    bootstrap.ensure_browser()
+    told = capsys.readouterr().out
+    for words in ("sudo apt-get install chromium", "sudo snap install chromium", "all else works"):
+        assert words in told
+
+
+def test_a_browser_that_is_there_is_used(monkeypatch: pytest.MonkeyPatch, commands: Path) -> None:
+    monkeypatch.setattr(bootstrap, "find_program", only("google-chrome"))
+    bootstrap.ensure_browser()
+    assert not commands.exists()
+
+
+@pytest.mark.parametrize(("arguments", "looked"), [([], 0), (["--dev"], 1)])
+def test_only_who_develops_needs_a_browser(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], looked: int
+) -> None:
+    calls: list[str] = []
+    for step in ("ensure_servers", "ensure_observers"):
+        monkeypatch.setattr(bootstrap, step, lambda: None)
+    monkeypatch.setattr(bootstrap, "ensure_packages", lambda _: None)
+    monkeypatch.setattr(bootstrap, "ensure_browser", lambda: calls.append("browser"))
+    bootstrap.main(arguments)
+    assert len(calls) == looked
 
 
 def test_packages_are_installed_once(venv: Venv) -> None:

@@ -1,4 +1,4 @@
-"""RESULTS.md, the README's short result and results.csv, from the newest results.json.
+"""RESULTS.md, the README's short result, report.html and results.csv, from the newest results.json.
 
 Nothing in them but what is in that file: no figure, and no sentence about figures, comes from anywhere else.
 """
@@ -6,7 +6,7 @@ Nothing in them but what is in that file: no figure, and no sentence about figur
 import json
 from pathlib import Path
 
-from loadtests import spreadsheet
+from loadtests import page, spreadsheet
 from loadtests.bootstrap import ROOT
 from loadtests.report.cost import cost, time_spent, until_recorded
 from loadtests.report.knee import open_model
@@ -51,9 +51,10 @@ GUIDE = f"""## How to read it
 
 
 def write(path: Path = REPORT) -> None:
-    """Write the report of the newest run, and its CSV. Raises FileNotFoundError where there is no run."""
+    """Write the report of the newest run, its page and its CSV. Raises FileNotFoundError where there is no run."""
     source, results = _newest()
     path.write_text(render(results))
+    page.write(results, source.with_name(page.FILE))
     spreadsheet.write(source.with_suffix(".csv"), results)
 
 
