@@ -20,7 +20,7 @@ setup-observability: ## install Prometheus and its exporters; the stack starts t
 bench: setup ## load both twins and compare them (PROFILE=ramp PAIRS=3 SEED=1)
 	@$(RUN) loadtests.bench $(if $(PROFILE),--profile $(PROFILE)) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(SEED),--seed $(SEED))
 
-report: setup ## write RESULTS.md and the README's result again from the newest results
+report: setup ## write RESULTS.md, report.html and the README's result again from the newest results
 	@$(RUN) loadtests.report
 
 compare: setup ## tell whether run B is worse than run A (A=... B=... THRESHOLD=10)

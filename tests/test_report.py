@@ -39,6 +39,7 @@ def test_the_newest_run_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(report, "newest", lambda: newest(tmp_path))
     report.write(tmp_path / "RESULTS.md")
     assert "Run `20260102T000000Z-ramp`" in (tmp_path / "RESULTS.md").read_text()
+    assert "Run 20260102T000000Z-ramp" in (tmp_path / "20260102T000000Z-ramp" / "report.html").read_text()
 
 
 def test_without_a_run_there_is_no_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,9 +17,7 @@ class Fact(NamedTuple):
 def facts(results: Results) -> list[Fact]:
     trials = results["trials"]
     valid = sum(trial["valid"] for trial in trials)
-    found = [
-        Fact("valid trials", f"{valid} of {len(trials)}", f"{results['environment']['cores']} cores")
-    ]
+    found = [Fact("valid trials", f"{valid} of {len(trials)}", f"{results['environment']['cores']} cores")]
     last = headline(results)
     if last and last["p95_ratio"]:
         found.insert(0, _ratio(f"p95 ratio, {last['level']}", last["p95_ratio"]))

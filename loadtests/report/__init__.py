@@ -51,7 +51,7 @@ GUIDE = f"""## How to read it
 
 
 def write(path: Path = REPORT) -> None:
-    """Write the report of the newest run, its page and its CSV. Raises FileNotFoundError where there is no run."""
+    """Write the newest run's report, page and CSV. Raises FileNotFoundError where there is no run."""
     source, results = _newest()
     path.write_text(render(results))
     page.write(results, source.with_name(page.FILE))
