@@ -17,8 +17,15 @@ setup-dev:
 setup-observability: ## install Prometheus and its exporters; the stack starts them from then on
 	@$(PYTHON) loadtests/bootstrap.py --observability
 
-bench: setup ## load both twins and compare them (PROFILE=ramp PAIRS=3 SEED=1)
-	@$(RUN) loadtests.bench $(if $(PROFILE),--profile $(PROFILE)) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(SEED),--seed $(SEED))
+BENCH = $(if $(PROFILE),--profile $(PROFILE)) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(SEED),--seed $(SEED)) \
+	$(if $(TWINS),--twins $(TWINS))
+# In the environment HOST is a setting of the twins: where they listen.
+ifeq ($(origin HOST),command line)
+unexport HOST
+BENCH += --host $(HOST)
+endif
+bench: setup ## load both twins and compare them (PROFILE=ramp PAIRS=3 SEED=1 TWINS=naive_sync,async_dedup HOST=http://...)
+	@$(RUN) loadtests.bench $(BENCH)
 
 report: setup ## write RESULTS.md, report.html and the README's result again from the newest results
 	@$(RUN) loadtests.report

@@ -8,28 +8,29 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
 from loadtests import environment, report
 from loadtests.bootstrap import ROOT
 from loadtests.display import Display, show_results
-from loadtests.generator import Load, TrialFailed
+from loadtests.generator import TrialFailed
+from loadtests.other import check_health
 from loadtests.pairs import capacity, compare, control
-from loadtests.profiles import PROFILES
+from loadtests.plan import PAIRS, Part, parts, planned_seconds, turns
 from loadtests.recorder import write_json
-from loadtests.results import FILE, RESULTS, Results, Trial, Turn
+from loadtests.results import FILE, RESULTS, Knee, Level, Results, Trial
 from loadtests.stack import Stack, StackError
 from loadtests.summary import TWINS
-from loadtests.trial import run_floor, run_trial
-from loadtests.workload import stream
+from loadtests.trial import run_floor, run_other, run_trial
 from shared.settings import Settings
 
 RUN_DIR = ROOT / ".run"
-OVERHEAD = 8.0
-"""Seconds that a trial takes besides its load, as a first guess of the time left."""
+OTHER = "other"
 FAILED, NOTHING_VALID, INTERRUPTED = 1, 3, 130
 
 
@@ -53,36 +54,75 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests.bench", description="Load both twins and compare them."
     )
-    parser.add_argument("--profile", choices=PROFILES, default="ramp")
-    parser.add_argument("--pairs", type=int, default=None, help="trials of each twin (3; smoke: 1)")
+    parser.add_argument("--profile", choices=PAIRS, default="ramp")
+    parser.add_argument("--pairs", type=pairs, help=f"trials of each twin {PAIRS}; of a full run, its ramp's")
     parser.add_argument("--seed", type=int, default=1, help="of the events, the think times and the order")
-    parser.add_argument("--results", type=Path, default=None, help="folder for the results of this run")
+    parser.add_argument("--twins", type=twins, default=list(TWINS), help="one of them, or both with a comma")
+    parser.add_argument("--host", type=address, help="http://... of a third implementation, which must run")
+    parser.add_argument("--results", type=Path, help="folder for the results of this run")
     parser.add_argument(
         "--run-dir", type=Path, default=RUN_DIR, help="folder for data and logs of the processes"
     )
     options = parser.parse_args(arguments)
-    demo = options.profile == "smoke"
-    options.pairs = options.pairs or (1 if demo else 3)
-    # RESULTS.md tells of the newest run among the published ones, which a smoke test must never be.
-    options.results = options.results or (options.run_dir / "results" if demo else RESULTS)
+    options.pairs = options.pairs or PAIRS[options.profile]
+    # RESULTS.md tells of the newest run among the published ones, which is a comparison of the twins.
+    published = options.profile != "smoke" and len(options.twins) == len(TWINS)
+    options.results = options.results or (RESULTS if published else options.run_dir / "results")
     return options
 
 
+def twins(names: str) -> list[str]:
+    chosen = names.split(",")
+    if not set(chosen) <= set(TWINS):
+        raise argparse.ArgumentTypeError(f"{names!r}: choose from {', '.join(TWINS)}")
+    return [twin for twin in TWINS if twin in chosen]
+
+
+def pairs(number: str) -> int:
+    if not number.isdecimal() or int(number) == 0:
+        raise argparse.ArgumentTypeError(f"{number!r} is no number of pairs")
+    return int(number)
+
+
+def address(url: str) -> str:
+    if urlsplit(url).scheme != "http" or not urlsplit(url).hostname:
+        raise argparse.ArgumentTypeError(f"{url!r} is no http:// address")
+    return url.rstrip("/")
+
+
+def command(options: argparse.Namespace) -> str:
+    """Return what to type for the same again."""
+    words = [f"make bench PROFILE={options.profile} PAIRS={options.pairs} SEED={options.seed}"]
+    if len(options.twins) < len(TWINS):
+        words.append(f"TWINS={','.join(options.twins)}")
+    if options.host:
+        words.append(f"HOST={options.host}")
+    return " ".join(words)
+
+
 def measure(options: argparse.Namespace, console: Console) -> Results:
-    """Run the floor and every trial. Raises StackError and TrialFailed."""
-    load = Load(PROFILES[options.profile], options.seed)
+    """Run every floor and every trial. Raises StackError and TrialFailed."""
+    plan = parts(options.profile, options.pairs)
+    subjects = [*options.twins, *([OTHER] if options.host else [])]
     started, clock = datetime.now(UTC), time.monotonic()
-    planned = (1 + 2 * options.pairs) * (load.profile.seconds + OVERHEAD)
-    with Stack(options.run_dir, Settings(), pin=True) as stack, Display(console, planned) as display:
+    floor: list[Level] = []
+    floor_knee: Knee | None = None
+    trials: list[Trial] = []
+    if options.host:
+        check_health(options.host)
+    seconds = planned_seconds(plan, len(subjects))
+    with Stack(options.run_dir, Settings(), pin=True) as stack, Display(console, seconds) as display:
         leave_the_twins_alone(stack)
         display.step("starting MySQL and Redis")
         for role in ("mysql", "redis"):
             stack.start(role)
         stack.start_observers()
         described = environment.describe(stack)
-        display.step("floor: a handler that does nothing")
-        floor = run_floor(stack, load, display.load)
-        trials = run_pairs(stack, load, options.pairs, display)
+        for part in plan:
+            display.step(f"{part.profile}: floor, a handler that does nothing")
+            levels, knee = run_floor(stack, part.profile, options.seed, display.load)
+            floor, floor_knee = floor + levels, floor_knee or knee
+            trials += run_part(stack, part, subjects, options, display)
     return {
         "schema": 1,
         "run": f"{started:%Y%m%dT%H%M%SZ}-{options.profile}",
@@ -91,30 +131,29 @@ def measure(options: argparse.Namespace, console: Console) -> Results:
         "commit": environment.commit(),
         "seed": options.seed,
         "profile": options.profile,
-        "command": f"make bench PROFILE={options.profile} PAIRS={options.pairs} SEED={options.seed}",
+        "host": options.host,
+        "command": command(options),
         "environment": described,
         "trials": trials,
         "floor": floor,
+        "floor_knee": floor_knee,
         "comparison": compare(trials),
         "control": control(trials),
         "capacity": capacity(trials),
     }
 
 
-def run_pairs(stack: Stack, load: Load, pairs: int, display: Display) -> list[Trial]:
-    """Run one trial of each twin per pair, back to back: what drifts slowly then hits both alike."""
+def run_part(
+    stack: Stack, part: Part, subjects: Sequence[str], options: argparse.Namespace, display: Display
+) -> list[Trial]:
     trials = []
-    for pair, twins in enumerate(orders(load.seed, pairs), 1):
-        for order, twin in enumerate(twins, 1):
-            display.step(f"pair {pair} of {pairs}, {twin}")
-            trials.append(run_trial(stack, Turn(pair, order, twin), load, display.load))
+    for turn in turns(part, subjects, options.seed):
+        display.step(f"{part.profile}: pair {turn.pair} of {part.pairs}, {turn.twin}")
+        if turn.twin == OTHER:
+            trials.append(run_other(stack, turn, options.host, options.seed, display.load))
+        else:
+            trials.append(run_trial(stack, turn, options.seed, display.load))
     return trials
-
-
-def orders(seed: int, pairs: int) -> list[list[str]]:
-    """Return which twin goes first in each pair, drawn by the seed."""
-    random = stream(seed, "order")
-    return [random.sample(TWINS, len(TWINS)) for _ in range(pairs)]
 
 
 def leave_the_twins_alone(stack: Stack) -> None:
@@ -137,7 +176,9 @@ def status(results: Results) -> int:
     counts = [trial["reconcile"] for trial in results["trials"] if trial["twin"] == "async_dedup"]
     if any(count["lost"] or count["extra"] for count in counts):
         return FAILED
-    return 0 if results["comparison"] else NOTHING_VALID
+    alone = len({trial["twin"] for trial in results["trials"]}) == 1
+    valid = any(level["valid"] for trial in results["trials"] if trial["valid"] for level in trial["levels"])
+    return 0 if results["comparison"] or (alone and valid) else NOTHING_VALID
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ CPU per request of the whole generator, on 2 cores, 500 users, 3,900 requests/s:
 overdue ones are looked for once a second instead.
 """
 
+from contextlib import suppress
 from time import perf_counter
 from urllib.parse import urlsplit
 
@@ -34,6 +35,11 @@ class Client:
         self._socket: socket.socket | None = None
         self._sent: float | None = None
 
+    def connect(self) -> None:
+        """Connect now and not with the first request. A failure shows then, and not here."""
+        with suppress(OSError):
+            self._connect()
+
     def post(self, body: bytes) -> str:
         """Send an event and return the answer's status code, or "timeout", or "connection"."""
         self._sent = sent = perf_counter()
@@ -56,10 +62,8 @@ class Client:
             self._socket = None
 
     def _exchange(self, body: bytes) -> str:
-        if self._socket is None:
-            self._socket = socket.create_connection(self._address, TIMEOUT)
-            self._socket.settimeout(None)
-        self._socket.sendall(b"%b%d\r\n\r\n%b" % (self._head, len(body), body))
+        connected = self._socket or self._connect()
+        connected.sendall(b"%b%d\r\n\r\n%b" % (self._head, len(body), body))
         data = self._receive()
         while (end := data.find(b"\r\n\r\n")) < 0:
             data += self._receive()
@@ -68,6 +72,11 @@ class Client:
         if b"connection: close" in head:
             self.close()
         return str(int(head[9:12]))
+
+    def _connect(self) -> socket.socket:
+        self._socket = socket.create_connection(self._address, TIMEOUT)
+        self._socket.settimeout(None)
+        return self._socket
 
     def _read_to_the_end(self, head: bytes, body: bytes) -> None:
         at = head.find(b"content-length:")

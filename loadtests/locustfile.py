@@ -12,6 +12,7 @@ leads sends "begin" to each that has users, and gets a "record" from each. In on
 # Locust declares types for a part of itself only.
 
 import json
+import sys
 import time
 from argparse import Namespace
 from dataclasses import asdict
@@ -92,6 +93,11 @@ def prepare(environment: Environment, **_: object) -> None:
     runner = environment.runner
     assert runner is not None
     environment.stop_timeout = max(environment.stop_timeout or 0, TIMEOUT + 5)
+    if not isinstance(runner, WorkerRunner):
+        try:
+            profile_of(options_of(environment))
+        except ValueError as error:
+            sys.exit(f"locust: {error}")
     runner.register_message(BEGIN, begin_share)
     runner.register_message(END, finish_share)
     runner.register_message(RECORD, take_record)

@@ -1,12 +1,16 @@
-"""What the processes and the machine did meanwhile: CPU time, restarts, and what else was going on."""
+"""What the processes and the machine did meanwhile: CPU time, memory, writes, restarts, other work."""
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 
 import psutil
 
+from loadtests.memory import PeakMemory
 from loadtests.results import Machine
 from loadtests.stack import ROLES_OF, Stack
+
+WRITERS = ("mysql", "redis")
 
 
 def roles(twin: str) -> dict[str, str]:
@@ -15,22 +19,34 @@ def roles(twin: str) -> dict[str, str]:
 
 
 class Observation:
-    """What happened since it was made; `end` makes the figures final."""
+    """What happened since it was made, to what has a name in `roles`; `end` makes the figures final."""
 
-    def __init__(self, stack: Stack, twin: str) -> None:
+    def __init__(self, stack: Stack, roles: Mapping[str, str]) -> None:
         self._stack = stack
-        self._roles = roles(twin)
+        self._roles = roles
         self._cpu_before = self._cpu()
         self._processes_before = self._processes()
+        self._written_before = self._written()
+        self._memory = PeakMemory(self._processes_before)
         self._machine_before = psutil.cpu_times()._asdict()
         self._own_before = self._own_cpu()
         self.cpu_seconds: dict[str, float] = {}
+        self.memory_mb: dict[str, float] = {}
+        self.written_mb: dict[str, float] = {}
         self.machine = Machine(stolen_share=0.0, others_share=0.0, restarted=[])
 
     def end(self) -> None:
         processes = self._processes()
         restarted = [name for name, before in self._processes_before.items() if processes[name] != before]
-        self.cpu_seconds = {name: used - self._cpu_before[name] for name, used in self._cpu().items()}
+        self.memory_mb = self._memory.end()
+        used = self._cpu()
+        # What a process used that has ended is not known any more.
+        self.cpu_seconds = {name: max(0.0, used[name] - before) for name, before in self._cpu_before.items()}
+        self.written_mb = {
+            name: (written - self._written_before[name]) / 1e6
+            for name, written in self._written().items()
+            if written >= self._written_before.get(name, written + 1)
+        }
         ours = sum(self.cpu_seconds.values()) + self._own_cpu() - self._own_before
         after = psutil.cpu_times()._asdict()
         stolen, others = machine_shares(self._machine_before, after, ours)
@@ -43,6 +59,15 @@ class Observation:
 
     def _cpu(self) -> dict[str, float]:
         return {name: cpu_seconds(self._stack.pid(role)) for name, role in self._roles.items()}
+
+    def _written(self) -> dict[str, int]:
+        """Return the bytes that each has sent to the disk in its life, where the system tells."""
+        written = {}
+        for name in self._roles.keys() & set(WRITERS):
+            # macOS has no such counter; others are not shown those of another user.
+            with suppress(AttributeError, psutil.Error):
+                written[name] = psutil.Process(self._stack.pid(self._roles[name])).io_counters().write_bytes
+        return written
 
     def _processes(self) -> dict[str, set[int]]:
         return {name: self._family(role) for name, role in self._roles.items()}

@@ -12,6 +12,7 @@ from loadtests import workload
 from loadtests.client import TIMEOUT
 from loadtests.reconcile import connect
 from loadtests.recorder import MAYBE_RECORDED
+from loadtests.statements import own_statements
 from shared.event import PATH
 from shared.fingerprint import fingerprint
 from shared.settings import Settings
@@ -29,6 +30,7 @@ class Prober:
     What it sent is followed to its count, `patience` seconds long at most.
 
     Its events are in `acknowledged` and `unanswered`, by fingerprint, to be reconciled with the others.
+    In the end `statements` is how many it asked MySQL to run.
     """
 
     def __init__(self, base_url: str, settings: Settings, seed: int, patience: float) -> None:
@@ -36,6 +38,7 @@ class Prober:
         self.unanswered: Counter[str] = Counter()
         self.row_ms: list[float] = []
         self.count_ms: list[float] = []
+        self.statements = 0
         self._url = urlsplit(base_url)
         self._settings = settings
         self._patience = patience
@@ -72,6 +75,7 @@ class Prober:
             while self._without_count and perf_counter() < deadline:
                 sleep(LOOK_EVERY)
                 self._look()
+            self.statements = own_statements(self._mysql)
 
     def _send(self, event: workload.Event) -> None:
         key, sent = fingerprint(event.message), perf_counter()

@@ -62,9 +62,15 @@ class Profile:
         return next((start - seconds for start in starts if 0 < start - seconds < horizon), 0.0)
 
     def with_level_seconds(self, seconds: float | None) -> "Profile":
-        """Return the same profile with every level so long; unchanged without `seconds`."""
+        """Return the same profile with every level so long; unchanged without `seconds`.
+
+        Raises ValueError where nothing would be left to measure.
+        """
         if not seconds:
             return self
+        start_up = max(level.start_up_seconds for level in self.levels)
+        if seconds <= start_up:
+            raise ValueError(f"{seconds:g} s is too short: the first {start_up:g} s of a level are left out")
         return replace(self, levels=tuple(replace(level, seconds=seconds) for level in self.levels))
 
 
@@ -105,7 +111,7 @@ def at_rate(rate: float, seconds: float) -> Profile:
 def planned(name: str, level_seconds: float, rate: float) -> Profile:
     """Return the profile that the options of a command line mean; 0 stands for the profile's own seconds.
 
-    Raises ValueError where there is none.
+    Raises ValueError where they mean none.
     """
     if name == OPEN and rate > 0:
         return at_rate(rate, level_seconds or 10)

@@ -123,7 +123,7 @@ class Trial(TypedDict):
     statements: int | None
     """That MySQL was asked to run by the twin; the harness's own are not in it."""
     mean_ms: dict[str, float]
-    """Of a request, by the twin's own metrics: "request", and within it "mysql" and "redis"."""
+    """Of a request, by the twin's own metrics: "request", and within it "pool", "mysql" and "redis"."""
     freshness_ms: dict[str, float | None]
     """From sending a first event to its row in MySQL."""
     counted_ms: dict[str, float | None]

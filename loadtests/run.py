@@ -15,6 +15,8 @@ from loadtests.recorder import UNSENT, Packed, Recorder
 
 PULSE = 0.05
 """Seconds between two looks at how late the generator's own timers are."""
+HEAD_START = 0.5
+"""Seconds that users of the open model have to connect before the first request is due."""
 PATIENCE = 2 * TIMEOUT + 1
 """Seconds until even the last request that was due is answered, or timed out waiting for a connection."""
 
@@ -68,7 +70,8 @@ class Run:
         """Yield when each request is due, as of `time.perf_counter`, and its event."""
         name = f"{self.share.part}open-{self.share.worker}"
         arrivals = workload.arrivals(self.share.seed, name, self.share.rate / self.share.workers)
-        in_time = takewhile(lambda due: due < (self.over or self.profile.seconds), arrivals)
+        from_then_on = (HEAD_START + due for due in arrivals)
+        in_time = takewhile(lambda due: due < (self.over or self.profile.seconds), from_then_on)
         for due, event in zip(in_time, workload.events(self.share.seed, name), strict=False):
             self.pending += 1
             yield self.began + due, event

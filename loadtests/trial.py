@@ -1,17 +1,22 @@
 """One trial: a fresh twin, the load, the drain, and every count checked."""
 
-import time
-from collections import Counter
-from typing import Any, cast
+from functools import partial
+from math import inf
+from typing import TypedDict
 
-from loadtests.generator import LOOK_EVERY, Load, Show, generate
-from loadtests.observe import Observation
+from loadtests import plan, time_spent
+from loadtests.driver import Driver
+from loadtests.generator import Show
+from loadtests.observe import Observation, roles
+from loadtests.other import Listing
 from loadtests.percentiles import percentiles
 from loadtests.prober import Prober
-from loadtests.reconcile import connect, read_recorded, read_total, reconcile
-from loadtests.results import Level, Reconciliation, Trial, Turn
+from loadtests.profiles import PROFILES
+from loadtests.reconcile import Connection, Recorded, Table, connect, drain, reconcile, rest
+from loadtests.results import Knee, Level, Machine, Reconciliation, Trial, Turn
 from loadtests.stack import Stack
-from loadtests.validity import level_reasons, trial_reasons
+from loadtests.statements import Statements
+from loadtests.validity import trial_reasons
 
 FLUSHES_TO_SETTLE = 3
 """Flush intervals without any change after which what is missing will not come."""
@@ -19,83 +24,133 @@ SETTLED_WITHOUT_BUFFER = 1.0
 """The same for a twin without a buffer, in seconds."""
 
 
-def run_trial(stack: Stack, turn: Turn, load: Load, show: Show) -> Trial:
+class Outcome(TypedDict):
+    """What is known after the load; fields as in Trial."""
+
+    cpu_seconds: dict[str, float]
+    memory_mb: dict[str, float]
+    written_mb: dict[str, float]
+    statements: int | None
+    mean_ms: dict[str, float]
+    freshness_ms: dict[str, float | None]
+    counted_ms: dict[str, float | None]
+    drain_seconds: float
+    reconcile: Reconciliation
+    machine: Machine
+
+
+def run_trial(stack: Stack, turn: Turn, seed: int, show: Show) -> Trial:
     """Run one twin alone, from an empty database, and stop it again. Raises StackError and TrialFailed."""
     stack.reset()
     stack.start_twin(turn.twin)
     try:
-        return _measure(stack, turn, load, show)
+        with connect(stack.settings) as mysql:
+            return _measure(stack, turn, mysql, Driver(stack, stack.base_url(turn.twin), seed, show))
     finally:
         stack.stop_twin(turn.twin)
 
 
-def run_floor(stack: Stack, load: Load, show: Show) -> list[Level]:
-    """Run the same load against the handler that does nothing."""
+def run_other(stack: Stack, turn: Turn, host: str, seed: int, show: Show) -> Trial:
+    """Run the implementation at `host`, from whatever it holds; its cost is not known. Raises TrialFailed."""
+    recorded, driver = Listing(host), Driver(stack, host, seed, show)
+    observed, settle = Observation(stack, {}), _patience(stack, turn.twin)
+    _drive(driver, turn.profile, recorded, settle)
+    drain_seconds = drain(recorded, driver.acknowledged.total(), driver.unanswered.total(), settle)
+    counts = reconcile(driver.acknowledged, driver.unanswered, recorded.counts())
+    observed.end()
+    return _trial(
+        turn,
+        driver,
+        Outcome(
+            cpu_seconds={},
+            memory_mb={},
+            written_mb={},
+            statements=None,
+            mean_ms={},
+            freshness_ms={},
+            counted_ms={},
+            drain_seconds=drain_seconds,
+            reconcile=counts,
+            machine=observed.machine,
+        ),
+    )
+
+
+def run_floor(stack: Stack, profile: str, seed: int, show: Show) -> tuple[list[Level], Knee | None]:
+    """Run the same load against the handler that does nothing. Of a knee it is the climb only."""
     stack.start_twin("floor")
     try:
-        record = generate(stack, stack.base_url("floor"), load, show)
-        return _judged(record["levels"])
+        driver = Driver(stack, stack.base_url("floor"), seed, show)
+        if profile == plan.KNEE:
+            driver.find_knee(lambda _: None, precision=inf)
+        else:
+            driver.run(plan.floor_profile(profile))
+        return driver.levels, driver.knee
     finally:
         stack.stop_twin("floor")
 
 
-def _measure(stack: Stack, turn: Turn, load: Load, show: Show) -> Trial:
-    observed = Observation(stack, turn.twin)
-    settle = FLUSHES_TO_SETTLE * stack.settings.flush_interval
-    with Prober(stack.base_url(turn.twin), stack.settings, load.seed, patience=settle) as prober:
-        record = generate(stack, stack.base_url(turn.twin), load, show)
+def _measure(stack: Stack, turn: Turn, mysql: Connection, driver: Driver) -> Trial:
+    recorded, settle, url = Table(mysql), _patience(stack, turn.twin), stack.base_url(turn.twin)
+    observed, statements = Observation(stack, roles(turn.twin)), Statements(mysql)
+    spent = time_spent.read(url)
+    with Prober(url, stack.settings, driver.seed, patience=settle) as prober:
+        _drive(driver, turn.profile, recorded, settle)
         prober.stop_sending()
-        patience = settle if turn.twin == "async_dedup" else SETTLED_WITHOUT_BUFFER
-        drain_seconds = _drain(stack, record, prober.acknowledged.total(), patience)
-    counts = _reconcile(stack, record, prober)
+        acknowledged = driver.acknowledged.total() + prober.acknowledged.total()
+        drain_seconds = drain(recorded, acknowledged, driver.unanswered.total(), settle)
+    counts = reconcile(
+        driver.acknowledged + prober.acknowledged,
+        driver.unanswered + prober.unanswered,
+        recorded.counts(),
+    )
     observed.end()
-    reasons = trial_reasons(turn.twin, counts, observed.machine)
+    return _trial(
+        turn,
+        driver,
+        Outcome(
+            cpu_seconds=observed.cpu_seconds,
+            memory_mb=observed.memory_mb,
+            written_mb=observed.written_mb,
+            statements=statements.count(own=prober.statements),
+            mean_ms=time_spent.mean_ms(spent, time_spent.read(url)),
+            freshness_ms=percentiles(prober.row_ms),
+            counted_ms=percentiles(prober.count_ms),
+            drain_seconds=drain_seconds,
+            reconcile=counts,
+            machine=observed.machine,
+        ),
+    )
+
+
+def _drive(driver: Driver, profile: str, recorded: Recorded, settle: float) -> None:
+    if profile == plan.KNEE:
+        driver.find_knee(partial(rest, recorded, limit=settle))
+        driver.measure_below_knee(partial(rest, recorded, limit=settle))
+    else:
+        driver.run(PROFILES[profile])
+
+
+def _patience(stack: Stack, twin: str) -> float:
+    """Return the seconds without any change after which what is missing in `twin` will not come."""
+    if twin == "naive_sync":
+        return SETTLED_WITHOUT_BUFFER
+    return FLUSHES_TO_SETTLE * stack.settings.flush_interval
+
+
+def _trial(turn: Turn, driver: Driver, outcome: Outcome) -> Trial:
+    reasons = trial_reasons(turn.twin, outcome["reconcile"], outcome["machine"])
     return {
+        "profile": turn.profile,
         "pair": turn.pair,
         "order": turn.order,
         "twin": turn.twin,
         "valid": not reasons,
         "invalid_reasons": reasons,
-        "levels": _judged(record["levels"]),
-        "failed": record["failed"],
-        "cpu_seconds": observed.cpu_seconds | {"generator": record["cpu_seconds"]},
-        "freshness_ms": percentiles(prober.row_ms),
-        "counted_ms": percentiles(prober.count_ms),
-        "drain_seconds": drain_seconds,
-        "reconcile": counts,
-        "machine": observed.machine,
+        "levels": driver.levels,
+        "timeline": driver.timeline,
+        "knee": driver.knee,
+        "failed": dict(driver.failed),
+        **outcome,
+        "cpu_seconds": outcome["cpu_seconds"] | {"generator": driver.cpu_seconds},
     }
-
-
-def _judged(levels: list[dict[str, Any]]) -> list[Level]:
-    judged = []
-    for level in levels:
-        reasons = level_reasons(level["generator"], level["acknowledged"])
-        judged.append(level | {"valid": not reasons, "invalid_reasons": reasons})
-    return cast("list[Level]", judged)
-
-
-def _drain(stack: Stack, record: dict[str, Any], probed: int, settle: float) -> float:
-    """Wait until MySQL holds what was acknowledged, or nothing has changed for `settle` seconds.
-
-    Returns the seconds until the last change.
-    """
-    expected = sum(record["acknowledged"].values()) + probed
-    with connect(stack.settings) as mysql:
-        ended = changed = time.monotonic()
-        total = read_total(mysql)
-        # Events whose answer was never seen may still come, on top of the acknowledged ones.
-        while (total < expected or record["unanswered"]) and time.monotonic() - changed < settle:
-            time.sleep(LOOK_EVERY)
-            before, total = total, read_total(mysql)
-            if total != before:
-                changed = time.monotonic()
-    return changed - ended
-
-
-def _reconcile(stack: Stack, record: dict[str, Any], prober: Prober) -> Reconciliation:
-    with connect(stack.settings) as mysql:
-        recorded = read_recorded(mysql)
-    acknowledged = Counter(record["acknowledged"]) + prober.acknowledged
-    unanswered = Counter(record["unanswered"]) + prober.unanswered
-    return reconcile(acknowledged, unanswered, recorded)

@@ -54,6 +54,8 @@ class Reporter(User):
 
     def keep_to_the_schedule(self) -> None:
         """What is overdue is sent at once: a start that was missed is late, and never forgotten."""
+        assert self.client is not None
+        self.client.connect()
         for due, event in self.test.schedule:
             now = perf_counter()
             if now < due:

@@ -61,7 +61,7 @@ def level(
         "due_latency_ms": percentiles(due) if rate else None,
         "histogram": histogram(p95),
         "due_histogram": histogram(due) if rate else None,
-        "generator": {"cpu_share": 0.5, "loop_lag_p99_ms": 3.0},
+        "generator": {"cpu_share": 0.5, "loop_lag_p99_ms": 3.0, "sent_share": 1.0 if rate else None},
         "valid": not reasons,
         "invalid_reasons": reasons or [],
     }

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.reconcile import connect, read_recorded, read_total, reconcile
+from loadtests.reconcile import Table, connect, drain, reconcile, rest
 from loadtests.stack import Stack
 from tests.parts import create_tables_of
 
@@ -56,11 +56,53 @@ def test_counts_are_read_from_the_table(stack: Stack) -> None:
     create_tables_of(stack)
     stack.reset()
     with connect(stack.settings) as mysql:
-        assert (read_recorded(mysql), read_total(mysql)) == ({}, 0)
+        table = Table(mysql)
+        assert (table.counts(), table.total()) == ({}, 0)
         insert(mysql, {"a" * 64: 2, "b" * 64: 40})
-        assert read_recorded(mysql) == {"a" * 64: 2, "b" * 64: 40}
-        assert read_total(mysql) == 42
+        assert table.counts() == {"a" * 64: 2, "b" * 64: 40}
+        assert table.total() == 42
     stack.reset()
+
+
+class Rising:
+    """Holds one event more at each look, up to `most`."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.looks = 0
+
+    def total(self) -> int:
+        self.looks += 1
+        return min(self.looks, self.most)
+
+    def counts(self) -> Counts:
+        return {}
+
+
+def test_the_drain_ends_with_the_last_acknowledged_event() -> None:
+    recorded = Rising(most=9)
+    assert drain(recorded, acknowledged=3, unanswered=0, settle=60) > 0
+    assert recorded.looks == 3
+
+
+def test_the_drain_ends_where_nothing_changes_any_more() -> None:
+    recorded = Rising(most=3)
+    assert 0 < drain(recorded, acknowledged=10, unanswered=0, settle=0.5) < 3
+    assert recorded.looks > 3
+
+
+def test_what_was_never_answered_is_waited_for_as_well() -> None:
+    recorded = Rising(most=5)
+    drain(recorded, acknowledged=3, unanswered=2, settle=0.5)
+    assert recorded.looks > 5
+
+
+def test_a_rest_ends_with_what_was_acknowledged_or_after_its_time() -> None:
+    enough, never = Rising(most=9), Rising(most=3)
+    rest(enough, acknowledged=2, limit=60)
+    rest(never, acknowledged=10, limit=0.5)
+    assert enough.looks == 2
+    assert never.looks >= 2
 
 
 def insert(mysql: "pymysql.Connection[pymysql.cursors.Cursor]", counts: Counts) -> None:

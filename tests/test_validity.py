@@ -7,7 +7,7 @@ from loadtests.results import Generator, Machine, Reconciliation
 from loadtests.validity import level_reasons, trial_reasons
 
 QUIET = Machine(stolen_share=0.01, others_share=0.05, restarted=[])
-GOOD = Generator(cpu_share=0.6, loop_lag_p99_ms=10.0)
+GOOD = Generator(cpu_share=0.6, loop_lag_p99_ms=10.0, sent_share=None)
 
 
 def counts(lost: int = 0, extra: int = 0) -> Reconciliation:
@@ -15,7 +15,8 @@ def counts(lost: int = 0, extra: int = 0) -> Reconciliation:
 
 
 def test_a_good_level_and_a_good_trial_have_no_reasons() -> None:
-    assert level_reasons(GOOD, acknowledged=100) == []
+    assert level_reasons({"generator": GOOD, "acknowledged": 100}) == []
+    assert level_reasons({"generator": GOOD | {"sent_share": 0.995}, "acknowledged": 100}) == []
     assert trial_reasons("async_dedup", counts(), QUIET) == []
 
 
@@ -24,12 +25,13 @@ def test_a_good_level_and_a_good_trial_have_no_reasons() -> None:
     [
         (GOOD | {"cpu_share": 0.91}, 100, "the generator used 91% of its core"),
         (GOOD | {"loop_lag_p99_ms": 51.0}, 100, "the generator's loop lagged by 51 ms (p99)"),
+        (GOOD | {"sent_share": 0.98}, 100, "the generator sent only 98.0% of what was due in time"),
         (GOOD | {"cpu_share": None}, 100, "the generator was not observed"),
         (GOOD, 0, "no request succeeded"),
     ],
 )
 def test_reasons_of_a_level(generator: Generator, acknowledged: int, reason: str) -> None:
-    assert level_reasons(generator, acknowledged) == [reason]
+    assert level_reasons({"generator": generator, "acknowledged": acknowledged}) == [reason]
 
 
 @pytest.mark.parametrize(
@@ -48,6 +50,13 @@ def test_reasons_of_a_trial(machine: Machine, lost: int, extra: int, reason: str
 
 def test_the_naive_twin_may_lose() -> None:
     assert trial_reasons("naive_sync", counts(lost=5), QUIET) == []
+
+
+def test_whose_work_it_is_is_not_known_beside_a_third_implementation() -> None:
+    assert (
+        trial_reasons("other", counts(lost=5), Machine(stolen_share=0.0, others_share=0.9, restarted=[]))
+        == []
+    )
 
 
 def test_stolen_time_and_other_work_are_shares_of_all_of_it() -> None:

@@ -1,12 +1,12 @@
 """The events and think times: repeatable, mixed as promised, and accepted by the contract."""
 
 import json
-from itertools import islice
-from statistics import mean
+from itertools import islice, pairwise
+from statistics import mean, stdev
 
 import pytest
 
-from loadtests.workload import MEAN_THINK_SECONDS, POOL_SIZE, Event, events, pool, think_times
+from loadtests.workload import MEAN_THINK_SECONDS, POOL_SIZE, Event, arrivals, events, pool, think_times
 from shared.event import parse
 
 
@@ -34,6 +34,21 @@ def test_think_times_do_not_disturb_events() -> None:
 
 def test_think_times_have_their_mean() -> None:
     assert mean(islice(think_times(1, 1), 20_000)) == pytest.approx(MEAN_THINK_SECONDS, rel=0.03)
+
+
+def test_a_mean_of_nothing_is_no_think_time() -> None:
+    assert set(islice(think_times(1, 1, mean=0), 10)) == {0}
+
+
+def test_arrivals_are_repeatable_and_a_poisson_process() -> None:
+    """Its gaps have their mean as standard deviation: neither lockstep nor bursts."""
+    due = list(islice(arrivals(1, "open-0", rate=50), 20_000))
+    assert due == list(islice(arrivals(1, "open-0", rate=50), 20_000))
+    assert due != list(islice(arrivals(2, "open-0", rate=50), 20_000))
+    gaps = [after - before for before, after in pairwise(due)]
+    assert min(gaps) > 0
+    assert mean(gaps) == pytest.approx(0.02, rel=0.03)
+    assert stdev(gaps) == pytest.approx(0.02, rel=0.05)
 
 
 def test_seven_in_ten_are_repeated() -> None:

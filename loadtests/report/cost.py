@@ -48,6 +48,7 @@ def time_spent(results: Results, profile: str) -> str:
     figures: dict[str, Figure] = {
         "a client waits": client_mean,
         "of it, in the app": lambda trial: trial["mean_ms"].get("request"),
+        "of that, waiting for a connection of the pool": lambda trial: trial["mean_ms"].get("pool"),
         "of that, waiting for MySQL": lambda trial: trial["mean_ms"].get("mysql"),
         "of that, waiting for Redis": lambda trial: trial["mean_ms"].get("redis"),
     }

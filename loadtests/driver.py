@@ -1,0 +1,82 @@
+"""What loads an implementation in one trial, and what came of it."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import cast
+
+from loadtests.generator import Load, Show, generate
+from loadtests.knee import (
+    PRECISION,
+    RATES,
+    REQUESTS_AT_SHARE,
+    SHARES,
+    STEP_SECONDS,
+    GeneratorLimit,
+    find_knee,
+    why_too_much,
+)
+from loadtests.profiles import Profile, at_rate
+from loadtests.results import Knee, Level, Timeline
+from loadtests.stack import Stack
+from loadtests.validity import generator_reasons, level_reasons
+
+Rest = Callable[[int], None]
+"""Waits until so many events are recorded, so that a step does not pay for the one before."""
+
+
+class Driver:
+    """Loads `base_url`, and sums up what its tests recorded: one for a profile, one for each step of a knee.
+
+    Events are counted by fingerprint. Its methods raise TrialFailed.
+    """
+
+    def __init__(self, stack: Stack, base_url: str, seed: int, show: Show) -> None:
+        self._generate = partial(generate, stack, base_url, show=show)
+        self.seed = seed
+        self.levels: list[Level] = []
+        self.timeline: Timeline | None = None
+        self.knee: Knee | None = None
+        self.cpu_seconds = 0.0
+        self.failed: Counter[str] = Counter()
+        self.acknowledged: Counter[str] = Counter()
+        self.unanswered: Counter[str] = Counter()
+
+    def run(self, profile: Profile) -> None:
+        self.timeline = self._add(Load(profile, self.seed))
+
+    def find_knee(self, rest: Rest, rates: Sequence[float] = RATES, precision: float = PRECISION) -> None:
+        def try_rate(rate: float) -> str | None:
+            level = self._step(rate, STEP_SECONDS, rest)
+            if reasons := generator_reasons(level["generator"]):
+                raise GeneratorLimit("; ".join(reasons))
+            return why_too_much(level)
+
+        self.knee = find_knee(try_rate, rates, precision)
+
+    def measure_below_knee(self, rest: Rest) -> None:
+        """Measure the latency at shares of the knee, where there is one."""
+        knee = self.knee["rps"] if self.knee else None
+        for share in SHARES if knee else ():
+            rate = (knee or 0) * share / 100
+            level = self._step(rate, max(STEP_SECONDS, REQUESTS_AT_SHARE / rate), rest)
+            level["name"] = f"{share} % of the knee"
+
+    def _step(self, rate: float, seconds: float, rest: Rest) -> Level:
+        # Each step has unique events of its own: they would be repeated ones to the twin otherwise.
+        self._add(Load(at_rate(rate, seconds), self.seed, part=f"step{len(self.levels) + 1}-"))
+        rest(self.acknowledged.total())
+        level = self.levels[-1]
+        level["profile"] = "knee"
+        return level
+
+    def _add(self, load: Load) -> Timeline:
+        record = self._generate(load)
+        for level in record["levels"]:
+            reasons = level_reasons(level)
+            self.levels.append(level | {"valid": not reasons, "invalid_reasons": reasons})
+        self.cpu_seconds += record["cpu_seconds"]
+        self.failed.update(record["failed"])
+        self.acknowledged.update(record["acknowledged"])
+        self.unanswered.update(record["unanswered"])
+        return cast("Timeline", record["timeline"])
