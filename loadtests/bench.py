@@ -24,6 +24,7 @@ from loadtests.pairs import capacity, compare, control
 from loadtests.plan import PAIRS, Part, parts, planned_seconds, turns
 from loadtests.recorder import write_json
 from loadtests.results import FILE, RESULTS, Knee, Level, Results, Trial
+from loadtests.schema import check
 from loadtests.stack import Stack, StackError
 from loadtests.summary import TWINS
 from loadtests.trial import run_floor, run_other, run_trial
@@ -166,6 +167,7 @@ def leave_the_twins_alone(stack: Stack) -> None:
 def write(options: argparse.Namespace, results: Results, console: Console) -> None:
     path = options.results / results["run"] / FILE
     write_json(path, results)
+    check(results)  # only now: a run of an hour is not thrown away
     console.print(f"Written: {os.path.relpath(path)}")
     if options.results == RESULTS:
         report.write()

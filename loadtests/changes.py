@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import median
 
-from loadtests.pairs import comparable, latency
+from loadtests.pairs import comparable, latency, too_much
 from loadtests.results import Level, Results, Trial
 from loadtests.stats import chance, least_chance
 from loadtests.summary import (
@@ -91,7 +91,9 @@ def _of_levels(before: Results, after: Results, profile: str, subject: str) -> I
 def _values(
     run: Results, subject: str, level_id: LevelId, value: Callable[[Level], float | None]
 ) -> list[float]:
-    levels = [level for trial in trials_of(run, subject, level_id.profile) for level in comparable(trial)]
+    trials = trials_of(run, subject, level_id.profile)
+    limit = too_much(trials)
+    levels = [level for trial in trials for level in comparable(trial) if (level["offered_rps"] or 0) < limit]
     values = [value(level) for level in levels if (level["profile"], level["name"]) == level_id]
     return [each for each in values if each is not None]
 

@@ -1,9 +1,11 @@
 """What is computed pair by pair: how the twins differ, and how each one differs from itself."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
+from math import inf
 
+from loadtests.knee import why_too_much
 from loadtests.results import Capacity, Comparison, Control, Level, Ratio, Trial
 from loadtests.stats import band, indistinguishable, ratio
 
@@ -19,7 +21,7 @@ TrialPair = tuple[Trial, Trial]
 def compare(trials: Sequence[Trial]) -> list[Comparison]:
     """Compare every two twins level by level, over the pairs in which both trials and both levels are valid.
 
-    In the open model a level counts where both twins kept up with its rate.
+    In the open model a level counts where both twins kept up with its rate in every pair.
     """
     noise = {(each["profile"], each["level"], each["twin"]): each for each in control(trials)}
     found: list[Comparison] = []
@@ -113,17 +115,23 @@ def _by_level(pairs: Sequence[TrialPair]) -> dict[tuple[str, str], list[LevelPai
         for level in comparable(left):
             if other := others.get((level["name"], level["offered_rps"])):
                 found[level["profile"], level["name"]].append((level, other))
-    return dict(sorted(found.items(), key=lambda item: item[1][0][0]["offered_rps"] or 0.0))
+    # To leave out only the pairs in which a rate was too much would keep the good luck and drop the bad.
+    limit = too_much(trial for pair in pairs for trial in pair)
+    rates = {key: levels[0][0]["offered_rps"] or 0.0 for key, levels in found.items()}
+    return {key: found[key] for key in sorted(found, key=rates.__getitem__) if rates[key] < limit}
 
 
 def comparable(trial: Trial) -> Iterator[Level]:
-    """Yield a trial's valid levels; in the open model those rates that the twin kept up with."""
-    knee = _knee(trial)
+    """Yield a trial's valid levels, without shares of its own knee: they are at rates of their own."""
     for level in trial["levels"]:
-        # A share of a twin's own knee is at a rate of its own.
-        rung = level["name"].endswith("/s") and knee is not None and (level["offered_rps"] or 0) <= knee
-        if level["valid"] and (trial["knee"] is None or rung):
+        if level["valid"] and (trial["knee"] is None or level["name"].endswith("/s")):
             yield level
+
+
+def too_much(trials: Iterable[Trial]) -> float:
+    """Return the lowest rate that was too much in any of the trials; infinity where none was."""
+    levels = (level for trial in trials if trial["knee"] for level in comparable(trial))
+    return min((level["offered_rps"] or 0.0 for level in levels if why_too_much(level)), default=inf)
 
 
 def _knee(trial: Trial) -> float | None:

@@ -158,7 +158,7 @@ def full(pairs: int = 6, ratio: float = 3.0) -> Results:
             ]
             trials.append(each)
             knee = 200 if twin == "naive_sync" else 800
-            trials.append(knee_trial(pair, twin, knee, p95))
+            trials.append(knee_trial(pair, twin, knee, p95 / 4))
     return results(trials)
 
 
