@@ -1,13 +1,19 @@
 """Every setting of both twins, read from environment variables of the same name in capitals."""
 
 from functools import lru_cache
+from pathlib import Path
 
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
+
+SECRETS = Path("/run/secrets")
+"""Where a container engine puts files named after settings, such as `mysql_password`."""
 
 
 class Settings(BaseSettings):
     """Ports are private ones, so that a system MySQL on 3306 or Redis on 6379 is never touched."""
+
+    model_config = SettingsConfigDict(secrets_dir=SECRETS if SECRETS.is_dir() else None)
 
     host: str = "127.0.0.1"
     naive_port: int = 9001
