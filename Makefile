@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-observability bench report compare openapi schema up down status test check format lock clean
+.PHONY: help setup setup-dev setup-observability bench report compare openapi schema up down status compose-up compose-down test check format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s  %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,13 @@ down: setup ## stop what `make up` started
 status: setup ## tell what runs, and where
 	@$(RUN) loadtests.stack status
 
+compose-up: ## the whole stack in containers, Grafana included (docs/compose.md)
+	@docker compose up --detach --wait
+	@docker compose ps
+
+compose-down: ## remove the containers and their data
+	@docker compose --profile load down --volumes
+
 test: setup-dev ## run the tests
 	@$(RUN) pytest
 
@@ -56,6 +63,9 @@ check: setup-dev ## check format, lint and types
 	@$(RUN) ruff format --check .
 	@$(RUN) ruff check .
 	@$(RUN) mypy
+	@if command -v hadolint; then hadolint */Dockerfile; fi
+	@if command -v dclint; then dclint docker-compose.yml; fi
+	@if docker compose version 2>/dev/null; then docker compose --profile load config --quiet; fi
 
 format: setup-dev ## format the code
 	@$(RUN) ruff check --fix --select I .
