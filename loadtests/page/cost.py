@@ -157,7 +157,7 @@ def _finish(trial: Trial) -> Parts:
     times = {
         f"{name}, {percentile}, ms": ms
         for name, percentiles in named.items()
-        for percentile, ms in percentiles.items()
-        if ms is not None
+        for percentile in ("p50", "p95", "max")
+        if (ms := percentiles.get(percentile)) is not None
     }
     return {**times, "drain, s": trial["drain_seconds"]}
