@@ -261,6 +261,8 @@ def test_nothing_valid_is_said_and_shown(open_report: OpenReport) -> None:
     assert "Nothing valid to compare" in page.locator(".verdict").inner_text()
     assert page.get_by_text("died or restarted: worker").count() == len(made["trials"])
     assert set(panels_of(page)) == {"timeline"}
+    assert page.get_by_text("No trial is valid").count() == 1
+    assert page.get_by_text("No request failed").count() == 0
     assert "not valid: naive_sync, async_dedup" in page.locator("#timeline-view").inner_text()
 
 

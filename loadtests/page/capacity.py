@@ -153,5 +153,6 @@ def failed(results: Results) -> Section:
         "breaks; timeout and connection, one that says nothing."
     )
     if not parts:
-        note = "No request failed in any valid level."
+        valid = any(trial["valid"] for trial in results["trials"])
+        note = "No request failed in any valid level." if valid else "No trial is valid: see Every trial."
     return {"id": "failures", "title": "Failures", "note": note, "parts": parts}

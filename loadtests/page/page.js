@@ -17,6 +17,7 @@ const STYLES = {
   redis: { color: "#cc79a7" },
   worker: { color: "#009e73" },
   scheduler: { color: "#f0e442" },
+  pool: { color: "#f0e442" },
   outside: { color: "#999999" },
 };
 const PARTS = ["#e69f00", "#56b4e9", "#cc79a7", "#009e73", "#f0e442", "#999999"];
