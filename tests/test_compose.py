@@ -140,9 +140,10 @@ def test_a_check_asks_the_real_endpoint() -> None:
         "async_dedup": f"{DEFAULTS.async_port}/api/v1/ready",
         "worker": f"{DEFAULTS.worker_metrics_port}/metrics",
         "scheduler": f"{DEFAULTS.scheduler_metrics_port}/metrics",
+        "load-exporter": f"{DEFAULTS.load_exporter_port}/metrics",
     }
-    for name in APPS:
-        assert f"'http://127.0.0.1:{asked[name]}'" in SERVICES[name]["healthcheck"]["test"][-1]
+    for name, address in asked.items():
+        assert f"'http://127.0.0.1:{address}'" in SERVICES[name]["healthcheck"]["test"][-1]
 
 
 @pytest.fixture
@@ -166,7 +167,7 @@ def answering() -> Iterator[ThreadingHTTPServer]:
     server.server_close()
 
 
-@pytest.mark.parametrize("name", [*APPS, "locust"])
+@pytest.mark.parametrize("name", [*APPS, "locust", "load-exporter"])
 def test_a_check_is_true(name: str, answering: ThreadingHTTPServer) -> None:
     port = str(answering.server_port)
     code = re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{port}", SERVICES[name]["healthcheck"]["test"][-1])
@@ -236,7 +237,7 @@ def test_a_background_process_is_started_as_natively(name: str, tmp_path: Path) 
     [
         ("naive_sync", "naive_sync.app"),
         ("async_dedup", "async_dedup.app, async_dedup.worker, async_dedup.scheduler"),
-        ("locust", "loadtests.locustfile"),
+        ("locust", "loadtests.locustfile, loadtests.exporter"),
     ],
 )
 def test_an_image_holds_all_that_it_imports(name: str, module: str, tmp_path: Path) -> None:
@@ -264,6 +265,7 @@ def test_prometheus_asks_ports_that_services_have() -> None:
     assert asked["async_dedup"] == f"async_dedup:{DEFAULTS.async_port}"
     assert asked["worker"] == f"worker:{DEFAULTS.worker_metrics_port}"
     assert asked["scheduler"] == f"scheduler:{DEFAULTS.scheduler_metrics_port}"
+    assert asked["load"] == f"load-exporter:{DEFAULTS.load_exporter_port}"
 
 
 def test_grafana_finds_dashboards_and_prometheus() -> None:
