@@ -9,10 +9,12 @@ from contextlib import suppress
 from time import perf_counter
 from urllib.parse import urlsplit
 
-from gevent import socket
+from gevent import get_hub, socket
 
 from shared.event import PATH
 
+READ = 1
+"""libev's name for what a connection is waited for."""
 TIMEOUT = 30.0
 """Seconds that a user waits for an answer."""
 BLOCK = 65_536
@@ -58,6 +60,7 @@ class Client:
 
     def close(self) -> None:
         if self._socket is not None:
+            get_hub().cancel_wait(self._readable, ConnectionAbortedError(), True)
             self._socket.close()
             self._socket = None
 
@@ -76,6 +79,7 @@ class Client:
     def _connect(self) -> socket.socket:
         self._socket = socket.create_connection(self._address, TIMEOUT)
         self._socket.settimeout(None)
+        self._readable = get_hub().loop.io(self._socket.fileno(), READ)
         return self._socket
 
     def _read_to_the_end(self, head: bytes, body: bytes) -> None:
@@ -89,7 +93,8 @@ class Client:
             body += self._receive()
 
     def _receive(self) -> bytes:
-        if self._socket is None:
+        get_hub().wait(self._readable)  # to try first and fail would cost a system call
+        if self._socket is None:  # closed meanwhile
             raise ConnectionAbortedError
         data: bytes = self._socket.recv(BLOCK)
         if not data:

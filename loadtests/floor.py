@@ -3,6 +3,8 @@
 The same server and the same way to the handler as the async twin's: what is between the two is the job.
 """
 
+import asyncio
+
 from fastapi import FastAPI, Request, Response
 from starlette.types import Receive, Scope
 
@@ -13,12 +15,22 @@ from shared.event import PATH
 ANSWER = b'{"success":true,"data":{"status":"queued"},"timestamp":"2026-01-01T00:00:00.000000Z"}'
 
 
-def create_app() -> FastAPI:
+SLOW_SECONDS = 0.01
+
+
+def create_slow_app() -> FastAPI:
+    """Return the same with a delay, beside which what a load generator adds is small."""
+    return create_app(SLOW_SECONDS)
+
+
+def create_app(seconds: float = 0) -> FastAPI:
     """Return an app that reads each event, keeps nothing and answers always the same bytes."""
     app = HotPathAPI(openapi_url=None)
 
     async def accept(_: Scope, receive: Receive) -> bytes:
         await read_body(receive)
+        if seconds:
+            await asyncio.sleep(seconds)
         return ANSWER
 
     @app.post(PATH)
