@@ -51,7 +51,10 @@ class Requests:
 
 
 def result(profile: Profile, packed: Sequence[Packed]) -> dict[str, Any]:
-    """Return everything as JSON values. Levels that were never reached are left out."""
+    """Return everything as JSON values. Levels that were never reached are left out.
+
+    `ended_at` is when the last answer was there, in seconds since 1970: to make this takes a moment more.
+    """
     requests, over = Requests.of(packed), max(each["over"] for each in packed)
     spans = zip(profile.levels, profile.spans, strict=True)
     return {
@@ -61,6 +64,7 @@ def result(profile: Profile, packed: Sequence[Packed]) -> dict[str, Any]:
             if begin < over
         ],
         "timeline": _timeline(profile, requests, over),
+        "ended_at": max(each["ended_at"] for each in packed),
         "cpu_seconds": sum(each["cpu_seconds"] for each in packed),
         **{name: _total(packed, name) for name in ("failed", "acknowledged", "unanswered")},
     }

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count, takewhile
-from time import perf_counter
+from time import perf_counter, time
 
 import gevent
 from gevent.event import Event
@@ -98,7 +98,7 @@ class Run:
                 gevent.sleep(0.01)
             for due, event in self.schedule:  # left behind by users that were told to stop
                 self.record_unsent(event, due)
-            self._report(self.recorder.packed() | {"over": self.over})
+            self._report(self.recorder.packed() | {"over": self.over, "ended_at": time()})
         finally:
             self._reported.set()
 

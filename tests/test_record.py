@@ -37,6 +37,7 @@ def packed(*rows: Row, over: float = 11, pulses: list[tuple[float, float, float]
         "pulses": pulses or [],
         "cpu_seconds": 1.5,
         "over": over,
+        "ended_at": 1_800_000_000.0,
     }
 
 
