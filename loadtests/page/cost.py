@@ -16,10 +16,11 @@ def time_spent(results: Results) -> Section:
     return {
         "id": "where",
         "title": "Where the time went",
-        "note": "The mean request, by the twin's own clock: waiting for a connection (pool), in MySQL, in Redis, "
-        "in the rest of the request; and outside, what the client waited beyond that: in the network, in the "
-        "server's queue, for a free thread. Medians of the valid trials, over all their levels. A long time "
-        "outside is a twin with more requests than it can take up.",
+        "note": "The mean request, by the twin's own clock: waiting for a connection (pool), in MySQL, "
+        "in Redis, in the rest of the request; and outside, what the client waited beyond that: "
+        "in the network, in the server's queue, for a free thread. Medians of the valid "
+        "trials, over all their levels. A long time outside is a twin with more requests than it can "
+        "take up.",
         "parts": _by_profile(
             "where",
             results,
