@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-observability bench report compare openapi schema up down status compose-up compose-down test check format lock clean
+.PHONY: help setup setup-dev setup-observability bench report compare dashboards openapi schema up down status compose-up compose-down test check format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s  %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,9 @@ report: setup ## write RESULTS.md, report.html and the README's result again fro
 
 compare: setup ## tell whether run B is worse than run A (A=... B=... THRESHOLD=10)
 	@$(RUN) loadtests.compare "$(A)" "$(B)" $(if $(THRESHOLD),--threshold $(THRESHOLD))
+
+dashboards: setup-dev ## write grafana/dashboards/ again
+	@$(RUN) grafana.build
 
 openapi: setup ## write shared/openapi.json again, which the naive twin serves
 	@.venv/bin/python -c 'import json; from async_dedup.app import create_app; print(json.dumps(create_app().openapi(), indent=2))' > openapi.part

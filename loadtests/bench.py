@@ -18,6 +18,7 @@ from rich.console import Console
 from loadtests import environment, report
 from loadtests.bootstrap import ROOT
 from loadtests.display import Display, show_results
+from loadtests.exporter import RUN
 from loadtests.generator import TrialFailed
 from loadtests.other import check_health
 from loadtests.pairs import capacity, compare, control
@@ -106,6 +107,7 @@ def measure(options: argparse.Namespace, console: Console) -> Results:
     plan = parts(options.profile, options.pairs)
     subjects = [*options.twins, *([OTHER] if options.host else [])]
     started, clock = datetime.now(UTC), time.monotonic()
+    os.environ[RUN] = name = f"{started:%Y%m%dT%H%M%SZ}-{options.profile}"
     floor: list[Level] = []
     floor_knee: Knee | None = None
     trials: list[Trial] = []
@@ -126,7 +128,7 @@ def measure(options: argparse.Namespace, console: Console) -> Results:
             trials += run_part(stack, part, subjects, options, display)
     return {
         "schema": 1,
-        "run": f"{started:%Y%m%dT%H%M%SZ}-{options.profile}",
+        "run": name,
         "started_at": started.isoformat(timespec="seconds"),
         "seconds": time.monotonic() - clock,
         "commit": environment.commit(),

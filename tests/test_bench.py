@@ -36,6 +36,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, naive_url: str) -> Run:
         timeout=180,
         check=False,
     )
+    assert ended.returncode != bench.FAILED, ended.stdout + ended.stderr
     (path,) = (folder / "results").glob("*/results.json")
     return ended, json.loads(path.read_text())
 

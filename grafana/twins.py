@@ -1,0 +1,147 @@
+"""Which twin is in trouble, in ten seconds."""
+
+from grafana_foundation_sdk.builders import dashboard, heatmap, stat, timeseries
+
+from grafana.board import board, choice
+from grafana.panels import OK, POST, Query, cells, graph, guide, on_the_right, quantile, verdict
+
+DURATION = "http_request_duration_seconds"
+FAILED = f'{POST},status_code!~"2.."'
+GUIDE = """
+| you see | look at | it is |
+|---|---|---|
+| p95 up, naive twin | *Naive*: waiting for the pool, then row locks | more requests than connections, or all on the same rows |
+| p95 up, async twin, Redis time flat | *Machine*: CPU of `async_dedup` near 1 core | the event loop is full: one process, one core |
+| p95 up, async twin, Redis time up as well | *Async*: Redis time and memory; *Machine*: disk | Redis, or the disk that it syncs to |
+| p95 fine, queue or flush age up | *Async*: queue age, flush duration | MySQL behind it is slow, or worker or scheduler are gone |
+| both twins up at once | *Machine*: stolen CPU, pressure; the generator on this page | the machine or the generator, not the twins |
+| 500s | *Naive*: errors by cause; `IntegrityError` is two first events that raced | a flaw that is the naive twin's subject |
+| 503s | *Naive*: pool; *Async*: Redis memory, what is up | no connection in time; Redis away or full |
+"""  # noqa: E501 - a table has long lines
+
+
+def build() -> dashboard.Dashboard:
+    new = board("twins", "Twins", "Which twin is in trouble, in ten seconds.")
+    twins = choice(
+        "twin", "Twin", "Whose lines are drawn.", f"label_values(http_requests_total{{{POST}}}, job)"
+    )
+    new = new.with_variable(twins).with_row(dashboard.Row("Verdict, over the range above"))
+    for panel in (ratio(), failures(), unfinished(), generator()):
+        new = new.with_panel(panel)
+    new = new.with_row(dashboard.Row("Rate, errors, duration"))
+    for line in (rates(), errors(), p95(), over_users()):
+        new = new.with_panel(line)
+    for job in ("naive_sync", "async_dedup"):
+        new = new.with_panel(latencies(job))
+    return new.with_panel(guide(GUIDE))
+
+
+def ratio() -> stat.Panel:
+    naive, async_ = (
+        quantile(0.95, DURATION, f'job="{job}",{OK}', window="$__range")
+        for job in ("naive_sync", "async_dedup")
+    )
+    return verdict(
+        "p95, naive / async",
+        "How many times longer 95 of 100 answered requests took in the naive twin. Near 1: no difference. "
+        "Empty: one of the twins was not loaded in this range. The audited ratio is in RESULTS.md.",
+        "none",
+        Query(f"{naive} / {async_}", "times"),
+    )
+
+
+def failures() -> stat.Panel:
+    requests = f"sum by (job) (increase(http_requests_total{{{POST}}}[$__range]))"
+    failed = f"sum by (job) (increase(http_requests_total{{{FAILED}}}[$__range]))"
+    return verdict(
+        "Failed requests",
+        "Events that a twin refused or failed on. Anything but 0 means that clients were told so: see the "
+        "guide.",
+        "short",
+        Query(f"{failed} or 0 * {requests}"),
+        red_from=1,
+    )
+
+
+def unfinished() -> stat.Panel:
+    acknowledged = f'sum(http_requests_total{{job="async_dedup",{OK}}})'
+    return verdict(
+        "Acknowledged, count not in MySQL yet",
+        "Of the async twin. Falls to 0 at each flush; growing from flush to flush, MySQL does not keep "
+        "up. What the naive twin lost shows in no metric, since it does not know: only the audit at the "
+        "end of a trial tells.",
+        "short",
+        Query(f'clamp_min({acknowledged} - sum(events_flushed_total{{job="scheduler"}}), 0)', "events"),
+    )
+
+
+def generator() -> stat.Panel:
+    return verdict(
+        "Is the generator the limit?",
+        "The most that the load generator used of its core. From 90 % on it is itself what was measured, "
+        "and the trial is invalid.",
+        "percentunit",
+        Query('max_over_time(process:cpu:cores{groupname="generator"}[$__range])', "of its core"),
+        red_from=0.9,
+    )
+
+
+def rates() -> timeseries.Panel:
+    return graph(
+        "Requests per second",
+        "What each twin answered, what was due (open model only) and what the generator got. A twin below "
+        "what is due does not keep up.",
+        "reqps",
+        Query(f'sum by (job) (rate(http_requests_total{{job=~"$twin",{POST}}}[$__rate_interval]))'),
+        Query("loadtest_offered_rate > 0 or loadtest_achieved_rate * 0", "due"),
+        Query("loadtest_achieved_rate", "client"),
+    )
+
+
+def errors() -> timeseries.Panel:
+    failed = f'sum by (job) (rate(http_requests_total{{job=~"$twin",{FAILED}}}[$__rate_interval]))'
+    requests = f'sum by (job) (rate(http_requests_total{{job=~"$twin",{POST}}}[$__rate_interval]))'
+    return graph(
+        "Failed requests per second",
+        "By twin, and as the client counts them, time-outs included. Above 0 events are refused, or the "
+        "twin has a bug: see the causes on its own page.",
+        "reqps",
+        Query(f"{failed} or 0 * {requests}"),
+        Query("rate(loadtest_failures_total[$__rate_interval])", "client"),
+    )
+
+
+def p95() -> timeseries.Panel:
+    return graph(
+        "p95",
+        "95 of 100 requests were answered within this time; one logarithmic axis for both twins. The "
+        "target is 50 ms. The client's is of the whole level so far; far above the server's, requests "
+        "wait before the server sees them.",
+        "s",
+        Query(quantile(0.95, DURATION, f'job=~"$twin",{OK}', "job")),
+        Query("loadtest_p95_seconds", "client"),
+        log=True,
+    )
+
+
+def over_users() -> timeseries.Panel:
+    panel = graph(
+        "p95 and p99 over users",
+        "How latency follows the number of users (grey, right axis). Steps that grow faster than the "
+        "users do are the knee; a p99 far above the p95 is a queue that builds up and empties.",
+        "s",
+        Query(quantile(0.95, DURATION, f'job=~"$twin",{OK}', "job"), "{{job}} p95"),
+        Query(quantile(0.99, DURATION, f'job=~"$twin",{OK}', "job"), "{{job}} p99"),
+        Query("loadtest_users", "users"),
+        log=True,
+    )
+    return on_the_right(panel, "users", "short")
+
+
+def latencies(job: str) -> heatmap.Panel:
+    return cells(
+        f"{job}: every latency",
+        "How many requests took how long; the same axis for both twins. Two bands are two kinds of "
+        "requests; a band that climbs is a queue.",
+        f'sum by (le) (increase(http_request_duration_seconds_bucket{{job="{job}",{OK}}}[$__rate_interval]))',
+    )
