@@ -1,10 +1,11 @@
 """What the bench shows while it runs, and the table at its end."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
@@ -15,6 +16,7 @@ from loadtests.summary import (
     TWINS,
     LevelId,
     failures,
+    knee,
     level_ids,
     over_levels,
     over_trials,
@@ -22,6 +24,7 @@ from loadtests.summary import (
     profiles,
     reasons,
     server_per_thousand,
+    subjects,
     trials_of,
 )
 from loadtests.verdict import verdict
@@ -85,64 +88,87 @@ def _clock(seconds: float) -> str:
 
 
 def show_results(console: Console, results: Results) -> None:
-    """Print the tables and the verdict."""
-    console.print(_levels_table(results))
+    """Print the tables, the verdict, and what was left out of both."""
+    for profile in profiles(results):
+        console.print(_levels_table(results, profile))
     console.print(_trials_table(results))
     console.print(verdict(results), highlight=False)
     for trial in results["trials"]:
         for reason in reasons(trial):
-            console.print(f"Left out: pair {trial['pair']}, {trial['twin']}: {reason}", highlight=False)
+            console.print(
+                f"Left out: {trial['profile']}, pair {trial['pair']}, {trial['twin']}: {reason}",
+                highlight=False,
+            )
 
 
-def _levels_table(results: Results) -> Table:
-    title = "95 of 100 requests were answered within (p95, median of the trials)"
-    table = Table(title=title, caption="ratio: naive_sync / async_dedup; floor: a handler that does nothing")
-    for heading in ("level", *TWINS, "ratio", "floor", "requests/s", "failed"):
+def _levels_table(results: Results, profile: str) -> Table:
+    there = subjects(results)
+    table = Table(
+        title=f"{profile}: p95 in milliseconds, median of the trials",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+        caption="ratio: naive_sync / async_dedup; -: invalid, or too few requests",
+    )
+    for heading in ("level", *there, "ratio", "requests/s", "failed"):
         table.add_column(heading, justify="right", no_wrap=True)
     ratios = {
         LevelId(each["profile"], each["level"]): f"{each['p95_ratio']['median']:.2f}"
         for each in results["comparison"]
         if each["twins"] == [*TWINS] and each["p95_ratio"]
     }
-    for level in [each for profile in profiles(results) for each in level_ids(results, profile)]:
-        naive, async_, floor = (_ms(percentile(results, t, level, "p95")) for t in (*TWINS, "floor"))
-        rates = (over_levels(results, twin, level, lambda each: each["achieved_rps"]) for twin in TWINS)
-        failed = (sum(failures(results, twin, level).values()) for twin in TWINS)
-        ratio = ratios.get(level, "-")
-        table.add_row(level.name, naive, async_, ratio, floor, _both(rates), _both(failed))
+    for level in level_ids(results, profile):
+        p95s = [_number(percentile(results, each, level, "p95")) for each in there]
+        rates = (over_levels(results, each, level, lambda at: at["achieved_rps"]) for each in there[:-1])
+        failed = (sum(failures(results, each, level).values()) for each in there[:-1])
+        table.add_row(level.name, *p95s, ratios.get(level, "-"), _all(rates), _all(failed))
     return table
 
 
 def _trials_table(results: Results) -> Table:
+    figures: dict[str, Callable[[str], str]] = {
+        "acknowledged events lost": lambda twin: _lost(results, twin),
+        "event to its row (p95)": lambda twin: _ms(_over(results, twin, "freshness_ms")),
+        "event to its count (p95)": lambda twin: _ms(_over(results, twin, "counted_ms")),
+        "drain after the load": lambda twin: _seconds(
+            over_trials(results, twin, lambda trial: trial["drain_seconds"]), 1
+        ),
+        "CPU per 1,000 events": lambda twin: _seconds(over_trials(results, twin, server_per_thousand), 2),
+        "keeps up with": lambda twin: _rate(knee(results, twin)),
+    }
+    there = subjects(results)[:-1]
     table = Table(title="What it took until every count was in MySQL")
-    for heading in ("", *TWINS):
+    for heading in ("", *there):
         table.add_column(heading, justify="right" if heading else "left")
-    counts = {twin: [trial["reconcile"] for trial in trials_of(results, twin)] for twin in TWINS}
-    lost = [
-        f"{sum(c['lost'] for c in counts[t]):,} of {sum(c['acknowledged'] for c in counts[t]):,}"
-        for t in TWINS
-    ]
-    table.add_row("acknowledged events lost", *lost)
-    fresh = [
-        _ms(over_trials(results, twin, lambda trial: trial["freshness_ms"].get("p95"))) for twin in TWINS
-    ]
-    table.add_row("event to its row (p95)", *fresh)
-    counted = [
-        _ms(over_trials(results, twin, lambda trial: trial["counted_ms"].get("p95"))) for twin in TWINS
-    ]
-    table.add_row("event to its count (p95)", *counted)
-    drain = [over_trials(results, twin, lambda trial: trial["drain_seconds"]) for twin in TWINS]
-    table.add_row(
-        "drain after the load", *(f"{value:.1f} s" if value is not None else "-" for value in drain)
-    )
-    cpu = [over_trials(results, twin, server_per_thousand) for twin in TWINS]
-    table.add_row("CPU per 1,000 events", *(f"{value:.2f} s" if value is not None else "-" for value in cpu))
+    for name, figure in figures.items():
+        table.add_row(name, *map(figure, there))
     return table
+
+
+def _lost(results: Results, twin: str) -> str:
+    counts = [trial["reconcile"] for trial in trials_of(results, twin)]
+    return f"{sum(c['lost'] for c in counts):,} of {sum(c['acknowledged'] for c in counts):,}"
+
+
+def _over(results: Results, twin: str, name: Literal["freshness_ms", "counted_ms"]) -> float | None:
+    return over_trials(results, twin, lambda trial: trial[name].get("p95"))
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.1f}"
 
 
 def _ms(value: float | None) -> str:
     return "-" if value is None else f"{value:,.1f} ms"
 
 
-def _both(values: Iterable[float | None]) -> str:
+def _seconds(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f} s"
+
+
+def _rate(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}/s"
+
+
+def _all(values: Iterable[float | None]) -> str:
     return " / ".join("-" if value is None else f"{value:,.0f}" for value in values)

@@ -1,0 +1,155 @@
+"""Trials of real twins that something happens to: what is seen of it, and what makes them invalid."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+
+from loadtests import bench, driver
+from loadtests.driver import Driver
+from loadtests.generator import Progress, Show
+from loadtests.profiles import PROFILES, at_rate
+from loadtests.reconcile import Table, connect, rest
+from loadtests.results import Trial, Turn
+from loadtests.stack import Stack
+from loadtests.trial import run_trial
+from tests.parts import alone
+from tests.samples import results
+
+NAIVE, ASYNC = (Turn("smoke", 1, 1, twin) for twin in ("naive_sync", "async_dedup"))
+
+
+@pytest.fixture(autouse=True)
+def _alone(stack: Stack) -> Iterator[None]:
+    with alone(stack):
+        yield
+
+
+def once(action: Callable[[], bool | None]) -> Show:
+    """Do it while the load runs; again where it returns False."""
+    done = False
+
+    def show(_: Progress) -> None:
+        nonlocal done
+        done = done or action() is not False
+
+    return show
+
+
+def measured(stack: Stack, turn: Turn, action: Callable[[], bool | None]) -> Trial:
+    return run_trial(stack, turn, seed=1, show=once(action))
+
+
+def test_a_process_that_died_makes_a_trial_invalid(stack: Stack) -> None:
+    found = measured(stack, ASYNC, lambda: stack.kill("worker"))
+    assert "died or restarted: worker" in found["invalid_reasons"]
+    assert found["reconcile"]["lost"] == found["reconcile"]["extra"] == 0
+    assert "worker" not in found["memory_mb"]
+    assert found["cpu_seconds"]["worker"] == 0
+
+
+def test_so_does_one_that_was_started_again(stack: Stack) -> None:
+    def restart() -> None:
+        stack.kill("scheduler")
+        stack.start("scheduler")
+
+    found = measured(stack, ASYNC, restart)
+    assert "died or restarted: scheduler" in found["invalid_reasons"]
+
+
+def test_a_twin_that_is_gone_is_measured_to_the_end(stack: Stack) -> None:
+    found = measured(stack, NAIVE, lambda: stack.kill("naive_sync"))
+    assert "died or restarted: app" in found["invalid_reasons"]
+    assert found["failed"]["connection"] > 0
+    assert found["mean_ms"] == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("times_seen + 5", "counts do not reconcile: 0 lost, 5 extra"),
+        ("times_seen - 1", "counts do not reconcile: 1 lost, 0 extra"),
+    ],
+)
+def test_a_count_that_is_wrong_is_found(stack: Stack, change: str, reason: str) -> None:
+    def tamper() -> bool:
+        with connect(stack.settings) as mysql, mysql.cursor() as cursor:
+            return bool(
+                cursor.execute(f"UPDATE issues SET times_seen = {change} WHERE times_seen > 0 LIMIT 1")
+            )
+
+    found = measured(stack, ASYNC, tamper)
+    assert reason in found["invalid_reasons"]
+    assert bench.status(results([found])) == bench.FAILED
+
+
+def starve() -> bool:
+    """Hold the generator up for a moment, again and again."""
+    for child in psutil.Process().children():
+        if any("locustfile" in word for word in child.cmdline()):
+            os.kill(child.pid, signal.SIGSTOP)
+            time.sleep(0.2)
+            os.kill(child.pid, signal.SIGCONT)
+    return False
+
+
+@pytest.fixture
+def floor(stack: Stack) -> Iterator[str]:
+    stack.start_twin("floor")
+    yield stack.base_url("floor")
+    stack.stop_twin("floor")
+
+
+def test_a_starved_generator_makes_a_level_invalid(stack: Stack, floor: str) -> None:
+    starved = Driver(stack, floor, seed=1, show=once(starve))
+    starved.run(PROFILES["smoke"])
+    assert [level["valid"] for level in starved.levels] == [False, False]
+    assert all("loop lagged" in level["invalid_reasons"][0] for level in starved.levels)
+
+
+def test_so_does_one_that_does_not_reach_its_rate(stack: Stack, floor: str) -> None:
+    starved = Driver(stack, floor, seed=1, show=once(starve))
+    starved.run(at_rate(200, 2))
+    (level,) = starved.levels
+    assert any("of what was due in time" in reason for reason in level["invalid_reasons"])
+
+
+def test_where_the_generator_is_starved_there_is_no_knee(stack: Stack, floor: str) -> None:
+    starved = Driver(stack, floor, seed=1, show=once(starve))
+    starved.find_knee(lambda _: None, rates=(100.0,))
+    assert starved.knee
+    assert starved.knee["rps"] is None
+    assert starved.knee["limit"].startswith("at 100/s the generator")
+    starved.measure_below_knee(lambda _: None)
+    assert len(starved.levels) == 1
+
+
+def test_the_steps_of_a_knee_are_levels_with_events_of_their_own(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "STEP_SECONDS", 1.0)
+    monkeypatch.setattr(driver, "REQUESTS_AT_SHARE", 20)
+    monkeypatch.setattr(driver, "generator_reasons", lambda _: [])  # other tests may run beside this one
+    monkeypatch.setattr(driver, "why_too_much", lambda _: None)
+    stack.start_twin("async_dedup")
+    steps = Driver(stack, stack.base_url("async_dedup"), seed=1, show=lambda _: None)
+    with connect(stack.settings) as mysql:
+        table = Table(mysql)
+
+        def rested(acknowledged: int) -> None:
+            rest(table, acknowledged, limit=20)
+            assert table.total() == acknowledged
+
+        steps.find_knee(rested, rates=(50.0, 100.0))
+        steps.measure_below_knee(rested)
+        assert table.counts() == steps.acknowledged
+    assert steps.knee == {"rps": 100.0, "limit": "100/s is the highest rate that is tried"}
+    assert [level["name"] for level in steps.levels] == [
+        *("50/s", "100/s", "50 % of the knee", "75 % of the knee", "90 % of the knee")
+    ]
+    assert {level["profile"] for level in steps.levels} == {"knee"}
+    # A unique message that a second step sends again would be seen twice.
+    assert sum(seen == 1 for seen in steps.acknowledged.values()) > 0.2 * steps.acknowledged.total()
