@@ -48,7 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
         print("bench: interrupted; nothing was written", file=sys.stderr)
         return INTERRUPTED
     show_results(console, results)
-    write(options, results, console)
+    try:
+        write(options, results, console)
+    except ValueError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return FAILED
     return status(results)
 
 
@@ -167,10 +171,16 @@ def leave_the_twins_alone(stack: Stack) -> None:
 
 
 def write(options: argparse.Namespace, results: Results, console: Console) -> None:
+    """Write everything that is made of the results. Raises ValueError where they have not their shape."""
     path = options.results / results["run"] / FILE
+    try:
+        check(results)
+    except ValueError:  # too dear to be lost, but nobody takes them for results under this name
+        write_json(path.with_name("rejected.json"), results)
+        raise
     write_json(path, results)
-    check(results)  # only now: a run of an hour is not thrown away
-    console.print(f"Written: {os.path.relpath(path)}")
+    report.write_beside(path, results)
+    console.print(f"Written: {os.path.relpath(path)}, and beside it a page and a CSV")
     if options.results == RESULTS:
         report.write()
         console.print(f"Written: {os.path.relpath(report.REPORT)}")

@@ -21,12 +21,15 @@ from tests.conftest import free_settings, is_free
 from tests.parts import environment
 from tests.samples import results, trial
 
-Run = tuple[subprocess.CompletedProcess[str], dict[str, Any]]
+Run = tuple[subprocess.CompletedProcess[str], dict[str, Any], Path]
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, naive_url: str) -> Run:
-    """How a smoke run ended, and its results; a naive twin of another stack is the third implementation."""
+    """How a smoke run ended, its results, and their folder.
+
+    The third implementation is the naive twin of another stack.
+    """
     folder = tmp_path_factory.mktemp("bench")
     ended = subprocess.run(
         [*command(folder), "--host", naive_url],
@@ -38,7 +41,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, naive_url: str) -> Run:
     )
     assert ended.returncode != bench.FAILED, ended.stdout + ended.stderr
     (path,) = (folder / "results").glob("*/results.json")
-    return ended, json.loads(path.read_text())
+    return ended, json.loads(path.read_text()), path.parent
 
 
 def command(folder: Path) -> list[str]:
@@ -50,7 +53,7 @@ def private() -> dict[str, str]:
 
 
 def test_it_ends_well_and_tells_where_the_results_are(run: Run) -> None:
-    ended, found = run
+    ended, found, _ = run
     assert ended.returncode == bench.status(cast("Results", found)), ended.stdout + ended.stderr
     assert ended.returncode != bench.FAILED
     assert "smoke: floor" in ended.stdout
@@ -60,8 +63,23 @@ def test_it_ends_well_and_tells_where_the_results_are(run: Run) -> None:
     assert "RESULTS.md" not in ended.stdout
 
 
+def test_page_and_spreadsheet_are_beside_the_results(run: Run) -> None:
+    assert {path.name for path in run[2].iterdir()} == {"results.json", "results.csv", "report.html"}
+
+
+def test_results_without_their_shape_are_rejected_and_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = results([trial(1, "naive_sync", p95=30.0)])
+    broken["seed"] = cast("int", "one")
+    monkeypatch.setattr(bench, "measure", lambda *_: broken)
+    assert bench.main(["--profile", "smoke", "--results", str(tmp_path)]) == bench.FAILED
+    assert "seed" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.glob("*/*")] == ["rejected.json"]
+
+
 def test_the_results_have_their_shape(run: Run, naive_url: str) -> None:
-    _, found = run
+    found = run[1]
     check(found)
     assert found["command"] == f"make bench PROFILE=smoke PAIRS=1 SEED=1 HOST={naive_url}"
     assert {t["twin"] for t in found["trials"]} == {*TWINS, "other"}

@@ -54,6 +54,11 @@ def write(path: Path = REPORT) -> None:
     """Write the newest run's report, page and CSV. Raises FileNotFoundError where there is no run."""
     source, results = _newest()
     path.write_text(render(results))
+    write_beside(source, results)
+
+
+def write_beside(source: Path, results: Results) -> None:
+    """Write a run's page and CSV into the folder of its results.json."""
     page.write(results, source.with_name(page.FILE))
     spreadsheet.write(source.with_suffix(".csv"), results)
 
