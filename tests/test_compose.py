@@ -14,7 +14,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from loadtests.bootstrap import ROOT
 from loadtests.stack.process import OPEN_FILES
