@@ -38,6 +38,8 @@ class Driver:
         self.timeline: Timeline | None = None
         self.knee: Knee | None = None
         self.cpu_seconds = 0.0
+        self.ended_at = 0.0
+        """When the last answer came, in seconds since 1970."""
         self.failed: Counter[str] = Counter()
         self.acknowledged: Counter[str] = Counter()
         self.unanswered: Counter[str] = Counter()
@@ -63,9 +65,10 @@ class Driver:
             level["name"] = f"{share} % of the knee"
 
     def _step(self, rate: float, seconds: float, rest: Rest) -> Level:
+        if self.levels:
+            rest(self.acknowledged.total())
         # Each step has unique events of its own: they would be repeated ones to the twin otherwise.
         self._add(Load(at_rate(rate, seconds), self.seed, part=f"step{len(self.levels) + 1}-"))
-        rest(self.acknowledged.total())
         level = self.levels[-1]
         level["profile"] = "knee"
         return level
@@ -76,6 +79,7 @@ class Driver:
             reasons = level_reasons(level)
             self.levels.append(level | {"valid": not reasons, "invalid_reasons": reasons})
         self.cpu_seconds += record["cpu_seconds"]
+        self.ended_at = record["ended_at"]
         self.failed.update(record["failed"])
         self.acknowledged.update(record["acknowledged"])
         self.unanswered.update(record["unanswered"])

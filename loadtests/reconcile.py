@@ -75,20 +75,19 @@ def reconcile(acknowledged: Counts, unanswered: Counts, recorded: Counts) -> Rec
     }
 
 
-def drain(recorded: Recorded, acknowledged: int, unanswered: int, settle: float) -> float:
+def drain(recorded: Recorded, acknowledged: int, unanswered: int, settle: float) -> float | None:
     """Wait until all that was acknowledged is recorded, or nothing has changed for `settle` seconds.
 
-    Returns the seconds until the last change.
+    Returns when the last change was seen, in seconds since 1970; None where nothing changed any more.
     """
-    began = changed = time.monotonic()
-    total = recorded.total()
+    began, changed, total = time.time(), None, recorded.total()
     # Events whose answer was never seen may still come, on top of the acknowledged ones.
-    while (total < acknowledged or unanswered) and time.monotonic() - changed < settle:
+    while (total < acknowledged or unanswered) and time.time() - (changed or began) < settle:
         time.sleep(LOOK_EVERY)
         before, total = total, recorded.total()
         if total != before:
-            changed = time.monotonic()
-    return changed - began
+            changed = time.time()
+    return changed
 
 
 def rest(recorded: Recorded, acknowledged: int, limit: float) -> None:

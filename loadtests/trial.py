@@ -55,7 +55,7 @@ def run_other(stack: Stack, turn: Turn, host: str, seed: int, show: Show) -> Tri
     recorded, driver = Listing(host), Driver(stack, host, seed, show)
     observed, settle = Observation(stack, {}), _patience(stack, turn.twin)
     _drive(driver, turn.profile, recorded, settle)
-    drain_seconds = drain(recorded, driver.acknowledged.total(), driver.unanswered.total(), settle)
+    drained_at = drain(recorded, driver.acknowledged.total(), driver.unanswered.total(), settle)
     counts = reconcile(driver.acknowledged, driver.unanswered, recorded.counts())
     observed.end()
     return _trial(
@@ -69,7 +69,7 @@ def run_other(stack: Stack, turn: Turn, host: str, seed: int, show: Show) -> Tri
             mean_ms={},
             freshness_ms={},
             counted_ms={},
-            drain_seconds=drain_seconds,
+            drain_seconds=drained_at - driver.ended_at if drained_at else 0.0,
             reconcile=counts,
             machine=observed.machine,
         ),
@@ -98,7 +98,7 @@ def _measure(stack: Stack, turn: Turn, mysql: Connection, driver: Driver) -> Tri
         _drive(driver, turn.profile, recorded, settle)
         prober.stop_sending()
         acknowledged = driver.acknowledged.total() + prober.acknowledged.total()
-        drain_seconds = drain(recorded, acknowledged, driver.unanswered.total(), settle)
+        drained_at = drain(recorded, acknowledged, driver.unanswered.total(), settle)
     counts = reconcile(
         driver.acknowledged + prober.acknowledged,
         driver.unanswered + prober.unanswered,
@@ -116,7 +116,7 @@ def _measure(stack: Stack, turn: Turn, mysql: Connection, driver: Driver) -> Tri
             mean_ms=time_spent.mean_ms(spent, time_spent.read(url)),
             freshness_ms=percentiles(prober.row_ms),
             counted_ms=percentiles(prober.count_ms),
-            drain_seconds=drain_seconds,
+            drain_seconds=drained_at - driver.ended_at if drained_at else 0.0,
             reconcile=counts,
             machine=observed.machine,
         ),

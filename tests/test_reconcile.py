@@ -1,6 +1,7 @@
 """Reconciliation, on counts alone and on rows of the real table."""
 
 from datetime import datetime
+from time import time
 
 import pymysql
 import pytest
@@ -81,13 +82,22 @@ class Rising:
 
 def test_the_drain_ends_with_the_last_acknowledged_event() -> None:
     recorded = Rising(most=9)
-    assert drain(recorded, acknowledged=3, unanswered=0, settle=60) > 0
+    began = time()
+    drained_at = drain(recorded, acknowledged=3, unanswered=0, settle=60)
+    assert drained_at is not None
+    assert began < drained_at <= time()
     assert recorded.looks == 3
+
+
+def test_without_a_drain_there_is_no_last_change() -> None:
+    assert drain(Rising(most=9), acknowledged=1, unanswered=0, settle=60) is None
 
 
 def test_the_drain_ends_where_nothing_changes_any_more() -> None:
     recorded = Rising(most=3)
-    assert 0 < drain(recorded, acknowledged=10, unanswered=0, settle=0.5) < 3
+    drained_at = drain(recorded, acknowledged=10, unanswered=0, settle=0.5)
+    assert drained_at is not None
+    assert drained_at < time() - 0.5
     assert recorded.looks > 3
 
 

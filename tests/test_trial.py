@@ -140,6 +140,7 @@ def test_the_steps_of_a_knee_are_levels_with_events_of_their_own(
 
         steps.find_knee(rested, rates=(50.0, 100.0))
         steps.measure_below_knee(rested)
+        rested(steps.acknowledged.total())
         assert table.counts() == steps.acknowledged
     assert steps.knee == {"rps": 100.0, "limit": "100/s is the highest rate that is tried"}
     assert [level["name"] for level in steps.levels] == [
