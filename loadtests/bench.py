@@ -27,7 +27,7 @@ from loadtests.recorder import write_json
 from loadtests.results import FILE, RESULTS, Knee, Level, Results, Trial
 from loadtests.schema import check
 from loadtests.stack import Stack, StackError
-from loadtests.summary import TWINS
+from loadtests.summary import COLUMNS, TWINS
 from loadtests.trial import run_floor, run_other, run_trial
 from shared.settings import Settings
 
@@ -63,7 +63,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--profile", choices=PAIRS, default="ramp")
     parser.add_argument("--pairs", type=pairs, help=f"trials of each twin {PAIRS}; of a full run, its ramp's")
     parser.add_argument("--seed", type=int, default=1, help="of the events, the think times and the order")
-    parser.add_argument("--twins", type=twins, default=list(TWINS), help="one of them, or both with a comma")
+    parser.add_argument(
+        "--twins", type=twins, default=list(TWINS), help="with commas; steps of the ladder, too"
+    )
     parser.add_argument("--host", type=address, help="http://... of a third implementation, which must run")
     parser.add_argument("--results", type=Path, help="folder for the results of this run")
     parser.add_argument(
@@ -72,16 +74,16 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     options.pairs = options.pairs or PAIRS[options.profile]
     # RESULTS.md tells of the newest run among the published ones, which is a comparison of the twins.
-    published = options.profile != "smoke" and len(options.twins) == len(TWINS)
+    published = options.profile != "smoke" and options.twins == list(TWINS)
     options.results = options.results or (RESULTS if published else options.run_dir / "results")
     return options
 
 
 def twins(names: str) -> list[str]:
-    chosen = names.split(",")
-    if not set(chosen) <= set(TWINS):
-        raise argparse.ArgumentTypeError(f"{names!r}: choose from {', '.join(TWINS)}")
-    return [twin for twin in TWINS if twin in chosen]
+    chosen, known = names.split(","), [each for each in COLUMNS if each != OTHER]
+    if not set(chosen) <= set(known):
+        raise argparse.ArgumentTypeError(f"{names!r}: choose from {', '.join(known)}")
+    return [twin for twin in known if twin in chosen]
 
 
 def pairs(number: str) -> int:
@@ -99,7 +101,7 @@ def address(url: str) -> str:
 def command(options: argparse.Namespace) -> str:
     """Return what to type for the same again."""
     words = [f"make bench PROFILE={options.profile} PAIRS={options.pairs} SEED={options.seed}"]
-    if len(options.twins) < len(TWINS):
+    if options.twins != list(TWINS):
         words.append(f"TWINS={','.join(options.twins)}")
     if options.host:
         words.append(f"HOST={options.host}")

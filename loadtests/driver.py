@@ -9,11 +9,10 @@ from loadtests.generator import Load, Show, generate
 from loadtests.knee import (
     PRECISION,
     RATES,
-    REQUESTS_AT_SHARE,
     SHARES,
-    STEP_SECONDS,
     GeneratorLimit,
     find_knee,
+    step_seconds,
     why_too_much,
 )
 from loadtests.profiles import Profile, at_rate
@@ -49,7 +48,7 @@ class Driver:
 
     def find_knee(self, rest: Rest, rates: Sequence[float] = RATES, precision: float = PRECISION) -> None:
         def try_rate(rate: float) -> str | None:
-            level = self._step(rate, STEP_SECONDS, rest)
+            level = self._step(rate, rest)
             if reasons := generator_reasons(level["generator"]):
                 raise GeneratorLimit("; ".join(reasons))
             return why_too_much(level)
@@ -60,15 +59,14 @@ class Driver:
         """Measure the latency at shares of the knee, where there is one."""
         knee = self.knee["rps"] if self.knee else None
         for share in SHARES if knee else ():
-            rate = (knee or 0) * share / 100
-            level = self._step(rate, max(STEP_SECONDS, REQUESTS_AT_SHARE / rate), rest)
+            level = self._step((knee or 0) * share / 100, rest)
             level["name"] = f"{share} % of the knee"
 
-    def _step(self, rate: float, seconds: float, rest: Rest) -> Level:
+    def _step(self, rate: float, rest: Rest) -> Level:
         if self.levels:
             rest(self.acknowledged.total())
         # Each step has unique events of its own: they would be repeated ones to the twin otherwise.
-        self._add(Load(at_rate(rate, seconds), self.seed, part=f"step{len(self.levels) + 1}-"))
+        self._add(Load(at_rate(rate, step_seconds(rate)), self.seed, part=f"step{len(self.levels) + 1}-"))
         level = self.levels[-1]
         level["profile"] = "knee"
         return level

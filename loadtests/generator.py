@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from loadtests.bootstrap import ROOT
-from loadtests.profiles import PROFILES, Profile
+from loadtests.profiles import Profile
 from loadtests.run import PATIENCE
 from loadtests.stack import Stack, process
 
@@ -73,7 +73,7 @@ def _command(base_url: str, load: Load) -> list[str]:
         "--host": base_url,
         "--profile": profile.name,
         "--seed": load.seed,
-        "--level-seconds": 0 if profile in PROFILES.values() else profile.levels[0].seconds,
+        "--level-seconds": ",".join(str(level.seconds) for level in profile.levels),
         "--rate": profile.levels[0].rate or 0,
         "--loglevel": "ERROR",
     }

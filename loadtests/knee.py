@@ -9,14 +9,14 @@ from math import inf, sqrt
 
 from loadtests.results import Knee, Level
 
-RATES = tuple(25.0 * 2**rung for rung in range(10))
-"""Requests per second: 25, 50, 100, ... 12,800."""
+RATES = tuple(50.0 * 2**rung for rung in range(9))
+"""Requests per second: 50, 100, ... 12,800."""
 PRECISION = 1.1
 """The rate that was too much, over the knee, at most."""
 STEP_SECONDS = 5.0
 SHARES = (50, 75, 90)
 """Percent of the knee at which the latency is measured in the end."""
-REQUESTS_AT_SHARE = 700
+STEP_REQUESTS = 700
 """Three trials have enough for a p95."""
 MOST_P95_MS = 50.0
 """From the moment when a request was due."""
@@ -75,6 +75,6 @@ def why_too_much(level: Level) -> str | None:
     return None
 
 
-def seconds_at_share(rate: float) -> float:
-    """Return how long a step at a share of the knee has to be measured."""
-    return max(STEP_SECONDS, REQUESTS_AT_SHARE / rate)
+def step_seconds(rate: float) -> float:
+    """Return how long a rate has to be measured."""
+    return max(STEP_SECONDS, STEP_REQUESTS / rate)

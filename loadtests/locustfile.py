@@ -82,7 +82,7 @@ def add_options(parser: LocustArgumentParser) -> None:
     add("--part", default="", help="for one of several runs that together send no unique event twice")
     add("--rate", type=float, default=0, help="requests per second of the profile open")
     add("--think", type=float, default=MEAN_THINK_SECONDS, help="mean seconds that a user thinks")
-    add("--level-seconds", type=float, default=0, help="seconds of each level; 0: the profile's own")
+    add("--level-seconds", type=seconds, default=[], help="of all levels, or of each with commas")
     add("--record", default="", help="file for everything that was measured, JSON")
     add("--progress", default="", help="file for a line of JSON every second; not with several processes")
 
@@ -171,6 +171,10 @@ def options_of(environment: Environment) -> Namespace:
 def shape_of(environment: Environment) -> Shape:
     assert isinstance(environment.shape_class, Shape)
     return environment.shape_class
+
+
+def seconds(words: str) -> list[float]:
+    return [float(word) for word in words.split(",")]
 
 
 def profile_of(options: Namespace) -> Profile:

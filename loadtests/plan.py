@@ -4,16 +4,17 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from loadtests.profiles import PROFILES, Profile
+from loadtests.pairs import FLOORS
+from loadtests.profiles import PROFILES, PlannedLevel, Profile
 from loadtests.results import Turn
-from loadtests.workload import stream
+from loadtests.workload import MEAN_THINK_SECONDS, stream
 
 KNEE = "knee"
 FULL = "full"
 PAIRS = {"ramp": 3, "spike": 3, "soak": 1, "knee": 3, "smoke": 1, "full": 12}
 """Trials of each twin, by what is asked for; of a full run, those of its ramp."""
 FLOOR_SECONDS = 60.0
-"""Of the soak's floor: a handler that does nothing is the same for half an hour."""
+"""Of a floor's level at most: a handler that does nothing is the same for half an hour."""
 KNEE_SECONDS = 150.0
 KNEE_FLOOR_SECONDS = 80.0
 OVERHEAD = 8.0
@@ -54,9 +55,19 @@ def turns(part: Part, twins: Sequence[str], seed: int) -> list[Turn]:
 
 
 def floor_profile(name: str) -> Profile:
-    """Return the profile that the handler that does nothing is loaded with."""
+    """Return the profile that the handler that does nothing is loaded with, once for all pairs.
+
+    So each level is long enough for a p95, but of a profile that is too short for that anyway.
+    """
     profile = PROFILES[name]
-    return profile.with_level_seconds(FLOOR_SECONDS) if name == "soak" else profile
+    if name == "smoke":
+        return profile
+    return profile.with_level_seconds([_floor_seconds(level) for level in profile.levels])
+
+
+def _floor_seconds(level: PlannedLevel) -> float:
+    enough = level.start_up_seconds + 1.1 * FLOORS["p95"] * MEAN_THINK_SECONDS / level.users
+    return min(max(level.seconds, enough), FLOOR_SECONDS)
 
 
 def planned_seconds(plan: Sequence[Part], twins: int) -> float:

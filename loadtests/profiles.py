@@ -1,5 +1,6 @@
 """The load profiles by name: how many users or which rate, for how long."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -61,17 +62,24 @@ class Profile:
         )
         return next((start - seconds for start in starts if 0 < start - seconds < horizon), 0.0)
 
-    def with_level_seconds(self, seconds: float | None) -> "Profile":
-        """Return the same profile with every level so long; unchanged without `seconds`.
+    def with_level_seconds(self, seconds: Sequence[float]) -> "Profile":
+        """Return the same profile with its levels so long, one for each or one for all; unchanged with none.
 
-        Raises ValueError where nothing would be left to measure.
+        Raises ValueError where there are too few or too many, or nothing would be left to measure.
         """
         if not seconds:
             return self
-        start_up = max(level.start_up_seconds for level in self.levels)
-        if seconds <= start_up:
-            raise ValueError(f"{seconds:g} s is too short: the first {start_up:g} s of a level are left out")
-        return replace(self, levels=tuple(replace(level, seconds=seconds) for level in self.levels))
+        each = [*seconds] * len(self.levels) if len(seconds) == 1 else seconds
+        if len(each) != len(self.levels):
+            raise ValueError(f"{self.name} has {len(self.levels)} levels, and {len(each)} lengths are given")
+        for level, length in zip(self.levels, each, strict=True):
+            if length <= level.start_up_seconds:
+                left_out = level.start_up_seconds
+                raise ValueError(
+                    f"{length:g} s is too short: the first {left_out:g} s of a level are left out"
+                )
+        pairs = zip(self.levels, each, strict=True)
+        return replace(self, levels=tuple(replace(level, seconds=length) for level, length in pairs))
 
 
 def _users(*sizes: int, seconds: float, start_up_seconds: float = 1.5) -> tuple[PlannedLevel, ...]:
@@ -108,13 +116,13 @@ def at_rate(rate: float, seconds: float) -> Profile:
     return Profile(OPEN, (level,), warm_up_seconds=2)
 
 
-def planned(name: str, level_seconds: float, rate: float) -> Profile:
-    """Return the profile that the options of a command line mean; 0 stands for the profile's own seconds.
+def planned(name: str, level_seconds: Sequence[float], rate: float) -> Profile:
+    """Return the profile that the options of a command line mean; without seconds, with the profile's own.
 
     Raises ValueError where they mean none.
     """
     if name == OPEN and rate > 0:
-        return at_rate(rate, level_seconds or 10)
+        return at_rate(rate, *(level_seconds or [10]))
     if name not in PROFILES or rate:
         raise ValueError(
             f"no such profile: {name!r} at rate {rate:g}; {OPEN!r} needs a rate, others have none"

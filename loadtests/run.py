@@ -26,7 +26,7 @@ class Share:
     """What every process is told at the start of a test."""
 
     profile: str
-    level_seconds: float
+    level_seconds: list[float]
     rate: float
     """Of the whole test; 0 in the closed model."""
     seed: int

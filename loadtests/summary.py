@@ -11,6 +11,8 @@ from loadtests.pairs import FLOORS, latency
 from loadtests.results import Level, Results, Trial
 
 TWINS = ("naive_sync", "async_dedup")
+COLUMNS = ("naive_sync", "upsert", "group_upsert", "redis_count", "async_dedup", "other")
+"""Everyone who can be measured, by the ladder's order; who each step is, `loadtests.ladder` tells."""
 
 
 class LevelId(NamedTuple):
@@ -21,9 +23,9 @@ class LevelId(NamedTuple):
 
 
 def subjects(results: Results) -> list[str]:
-    """Return who was measured, as the columns of a table: the twins, a third implementation, the floor."""
-    there = {trial["twin"] for trial in results["trials"]}
-    return [*TWINS, *(["other"] if "other" in there else []), "floor"]
+    """Return who was measured, as the columns of a table; always the twins, and the floor last."""
+    there = {*TWINS, *(trial["twin"] for trial in results["trials"])}
+    return [*(each for each in COLUMNS if each in there), "floor"]
 
 
 def compared(results: Results) -> list[tuple[str, str]]:

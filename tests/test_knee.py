@@ -52,7 +52,7 @@ def test_the_limit_is_the_reason_at_the_lowest_rate_that_was_too_much() -> None:
 
 
 def test_a_twin_that_does_not_keep_up_with_the_lowest_rate_has_no_knee() -> None:
-    assert find_knee(Twin(24.9)) == {"rps": None, "limit": "at 25/s it was slow"}
+    assert find_knee(Twin(49.9)) == {"rps": None, "limit": "at 50/s it was slow"}
 
 
 def test_a_twin_that_keeps_up_with_all_has_the_highest() -> None:
@@ -71,7 +71,7 @@ def test_where_the_generator_is_the_limit_there_is_no_knee(generator: float) -> 
 def test_without_halving_only_the_ladder_is_climbed() -> None:
     twin = Twin(150.0)
     assert find_knee(twin, precision=float("inf"))["rps"] == 100.0
-    assert twin.offered == [25.0, 50.0, 100.0, 200.0]
+    assert twin.offered == [50.0, 100.0, 200.0]
 
 
 def at_400(p95: float | None = 20.0, answered: int = 2_000, grown: int = 0) -> Level:

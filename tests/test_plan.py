@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.plan import PAIRS, Part, floor_profile, parts, planned_seconds, turns
+from loadtests.pairs import FLOORS
+from loadtests.plan import FLOOR_SECONDS, PAIRS, Part, floor_profile, parts, planned_seconds, turns
 from loadtests.profiles import PROFILES
 from loadtests.summary import TWINS
+from loadtests.workload import MEAN_THINK_SECONDS
 
 
 def test_a_full_run_is_three_profiles_of_which_pairs_sets_the_first() -> None:
@@ -49,9 +51,13 @@ def test_the_order_is_drawn_by_the_seed() -> None:
     assert first == set(TWINS)
 
 
-def test_the_floor_of_a_soak_is_shorter_and_of_all_others_the_same() -> None:
+def test_each_level_of_the_floor_is_long_enough_for_a_p95_and_no_longer_than_a_minute() -> None:
     assert floor_profile("soak").seconds < 120 < PROFILES["soak"].seconds
-    assert all(floor_profile(name) == profile for name, profile in PROFILES.items() if name != "soak")
+    assert floor_profile("smoke") == PROFILES["smoke"]
+    for level, plain in zip(floor_profile("ramp").levels, PROFILES["ramp"].levels, strict=True):
+        requests = (level.seconds - level.start_up_seconds) * level.users / MEAN_THINK_SECONDS
+        assert requests > FLOORS["p95"] or level.seconds == FLOOR_SECONDS
+        assert level.seconds >= plain.seconds
 
 
 @pytest.mark.parametrize("name", PAIRS)

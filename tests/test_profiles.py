@@ -26,17 +26,17 @@ def test_the_open_model_has_connections_for_a_slow_server_within_bounds() -> Non
 
 
 def test_a_command_line_means_a_profile() -> None:
-    assert planned("ramp", 0, 0) == PROFILES["ramp"]
-    assert {level.seconds for level in planned("ramp", 2, 0).levels} == {2}
-    assert planned("open", 5, 100) == at_rate(100, 5)
+    assert planned("ramp", [], 0) == PROFILES["ramp"]
+    assert {level.seconds for level in planned("ramp", [2], 0).levels} == {2}
+    assert planned("open", [5], 100) == at_rate(100, 5)
 
 
 def test_a_level_needs_more_than_its_start_up() -> None:
     with pytest.raises(ValueError, match="too short"):
-        planned("ramp", 1.5, 0)
+        planned("ramp", [1.5], 0)
 
 
 @pytest.mark.parametrize(("name", "rate"), [("open", 0), ("ramp", 100), ("nothing", 0)])
 def test_what_it_can_not_mean_is_refused(name: str, rate: float) -> None:
     with pytest.raises(ValueError, match="no such profile"):
-        planned(name, 0, rate)
+        planned(name, [], rate)

@@ -125,8 +125,7 @@ def test_where_the_generator_is_starved_there_is_no_knee(stack: Stack, floor: st
 def test_the_steps_of_a_knee_are_levels_with_events_of_their_own(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(driver, "STEP_SECONDS", 1.0)
-    monkeypatch.setattr(driver, "REQUESTS_AT_SHARE", 20)
+    monkeypatch.setattr(driver, "step_seconds", lambda _: 1.0)
     monkeypatch.setattr(driver, "generator_reasons", lambda _: [])  # other tests may run beside this one
     monkeypatch.setattr(driver, "why_too_much", lambda _: None)
     stack.start_twin("async_dedup")
