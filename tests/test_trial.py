@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -112,14 +113,30 @@ def test_so_does_one_that_does_not_reach_its_rate(stack: Stack, floor: str) -> N
     assert any("of what was due in time" in reason for reason in level["invalid_reasons"])
 
 
-def test_where_the_generator_is_starved_there_is_no_knee(stack: Stack, floor: str) -> None:
+def test_where_the_generator_is_starved_there_is_no_knee(
+    stack: Stack, floor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "step_seconds", lambda _: 2.0)
     starved = Driver(stack, floor, seed=1, show=once(starve))
     starved.find_knee(lambda _: None, rates=(100.0,))
     assert starved.knee
     assert starved.knee["rps"] is None
     assert starved.knee["limit"].startswith("at 100/s the generator")
     starved.measure_below_knee(lambda _: None)
-    assert len(starved.levels) == 1
+    assert [level["name"] for level in starved.levels] == ["100/s, first try", "100/s"]
+
+
+def test_a_rate_that_a_hiccup_made_too_much_is_tried_once_more(
+    stack: Stack, floor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "step_seconds", lambda _: 1.0)
+    monkeypatch.setattr(driver, "generator_reasons", lambda _: [])
+    monkeypatch.setattr(driver, "why_too_much", Mock(side_effect=["slow", None, "slow", "slow"]))
+    steps = Driver(stack, floor, seed=1, show=lambda _: None)
+    steps.find_knee(lambda _: None, rates=(50.0, 60.0), precision=2)
+    assert steps.knee == {"rps": 50.0, "limit": "at 60/s slow"}
+    names = ["50/s, first try", "50/s", "60/s, first try", "60/s"]
+    assert [level["name"] for level in steps.levels] == names
 
 
 def test_the_steps_of_a_knee_are_levels_with_events_of_their_own(
