@@ -55,6 +55,10 @@ class Profile:
         index = self.level_at(seconds)
         return self.levels[-1 if index is None else max(index, 0)].users
 
+    @property
+    def most_users(self) -> int:
+        return max(level.users for level in self.levels)
+
     def until_change(self, seconds: float, horizon: float) -> float:
         """How long it is to the next level; 0 where that is longer than `horizon`."""
         starts = (

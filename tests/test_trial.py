@@ -113,6 +113,15 @@ def test_so_does_one_that_does_not_reach_its_rate(stack: Stack, floor: str) -> N
     assert any("of what was due in time" in reason for reason in level["invalid_reasons"])
 
 
+def test_after_a_spike_its_users_are_gone_at_once(stack: Stack, floor: str) -> None:
+    spike = Driver(stack, floor, seed=1, show=lambda _: None)
+    spike.run(PROFILES["spike"].with_level_seconds([2, 2, 4]))
+    assert spike.timeline
+    assert max(spike.timeline["acknowledged"]) > 500
+    # 10 users who think 100 ms.
+    assert spike.timeline["acknowledged"][-2] < 200
+
+
 def test_where_the_generator_is_starved_there_is_no_knee(
     stack: Stack, floor: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
