@@ -1,27 +1,20 @@
 """Group commit straight to MySQL: no Redis, no worker, no scheduler; the client still waits for the fsync."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Sequence
 
 from fastapi import FastAPI, Request, Response
 from sqlalchemy import Engine
-from sqlalchemy.dialects.mysql import insert
 from starlette.types import Receive, Scope
 
 from async_dedup.dispatch import ERRORS, HotPathAPI, answer_error, read_body, read_head
 from async_dedup.ingest import Ingest
+from loadtests.ladder.table import upsert
 from shared import metrics
-from shared.answer import JSON, acknowledged, now
-from shared.db import create_tables, make_background_engine, or_unavailable, transact
+from shared.answer import JSON, acknowledged
+from shared.db import create_tables, make_background_engine
 from shared.event import PATH, Event, check_head, parse
-from shared.model import Issue
 from shared.settings import Settings
-
-_insert = insert(Issue)
-UPSERT = _insert.on_duplicate_key_update(
-    times_seen=Issue.times_seen + _insert.inserted.times_seen, last_seen=_insert.inserted.last_seen
-)
 
 
 class Table:
@@ -32,27 +25,8 @@ class Table:
 
     async def add(self, events: Sequence[Event]) -> int:
         """All are in MySQL when this returns: none is left for a digest. Raises Refused (503)."""
-        await asyncio.to_thread(self._write, events)
+        await asyncio.to_thread(upsert, self._engine, events)
         return 0
-
-    def _write(self, events: Sequence[Event]) -> None:
-        seen_at = now().isoformat(" ")
-        counts = Counter(event.fingerprint for event in events)
-        firsts = {event.fingerprint: event for event in reversed(events)}
-        rows = [
-            {
-                "fingerprint": fingerprint,
-                "service": event.service,
-                "message": event.message,
-                "stack_trace": event.stack_trace,
-                "times_seen": counts[fingerprint],
-                "first_seen": seen_at,
-                "last_seen": seen_at,
-            }
-            for fingerprint, event in sorted(firsts.items())
-        ]
-        with or_unavailable():
-            transact(self._engine, lambda connection: connection.execute(UPSERT, rows))
 
 
 def create_app() -> FastAPI:
