@@ -76,13 +76,13 @@ class Profile:
         each = [*seconds] * len(self.levels) if len(seconds) == 1 else seconds
         if len(each) != len(self.levels):
             raise ValueError(f"{self.name} has {len(self.levels)} levels, and {len(each)} lengths are given")
-        for level, length in zip(self.levels, each, strict=True):
+        pairs = list(zip(self.levels, each, strict=True))
+        for level, length in pairs:
             if length <= level.start_up_seconds:
                 left_out = level.start_up_seconds
                 raise ValueError(
                     f"{length:g} s is too short: the first {left_out:g} s of a level are left out"
                 )
-        pairs = zip(self.levels, each, strict=True)
         return replace(self, levels=tuple(replace(level, seconds=length) for level, length in pairs))
 
 

@@ -94,10 +94,9 @@ def test_the_open_model_is_compared_at_rates_that_both_kept_up_with() -> None:
     ]
 
 
-def test_a_rate_that_was_too_much_in_one_pair_is_compared_in_none() -> None:
-    """Whoever leaves out the bad pairs alone has a better ratio than the truth."""
-    knees = [(400, 800), (200, 800), (400, 800)]
-    trials = [
+def knee_trials(*knees: tuple[int, int]) -> list[Trial]:
+    """Both twins' trials of each pair, by their knees: the naive one's first."""
+    return [
         made
         for pair, (naive, async_) in enumerate(knees, 1)
         for made in (
@@ -105,6 +104,11 @@ def test_a_rate_that_was_too_much_in_one_pair_is_compared_in_none() -> None:
             knee_trial(pair, "async_dedup", async_, 10.0),
         )
     ]
+
+
+def test_a_rate_that_was_too_much_in_one_pair_is_compared_in_none() -> None:
+    """Whoever leaves out the bad pairs alone has a better ratio than the truth."""
+    trials = knee_trials((400, 800), (200, 800), (400, 800))
     del trials[2]["levels"][4:]  # the climb ended at the rate that was too much
     assert [each["level"] for each in compare(trials)] == ["50/s", "100/s", "200/s"]
     trials[2]["valid"] = False
@@ -122,15 +126,7 @@ def test_the_open_model_s_latency_counts_from_when_a_request_was_due() -> None:
 
 
 def test_capacity_is_the_ratio_of_the_knees() -> None:
-    knees = [(200, 800), (400, 800), (200, 600)]
-    trials = [
-        made
-        for pair, (naive, async_) in enumerate(knees, 1)
-        for made in (
-            knee_trial(pair, "naive_sync", naive, 30.0),
-            knee_trial(pair, "async_dedup", async_, 10.0),
-        )
-    ]
+    trials = knee_trials((200, 800), (400, 800), (200, 600))
     trials[2]["knee"] = Knee(rps=None, limit="p95 of 70 ms")
     (found,) = capacity(trials)
     assert found["twins"] == ["naive_sync", "async_dedup"]
