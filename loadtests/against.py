@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,8 @@ import psutil
 from loadtests import workload
 from loadtests.generator import LOCUSTFILE
 from loadtests.stack import process
+from loadtests.stack.roles import HEALTH, answers
+from loadtests.stack.servers import LOOPBACK
 from shared.event import PATH
 from shared.settings import settings
 
@@ -118,21 +119,13 @@ def serving(factory: str, folder: Path) -> Iterator[str]:
     uvicorn = [sys.executable, "-m", "uvicorn", "--factory", f"loadtests.floor:{factory}", "--port", port]
     quiet = ["--no-access-log", "--loop=uvloop", "--http=httptools"]
     server = process.spawn([*uvicorn, *quiet], folder / "log", dict(os.environ), set(CORES[:-1]) or None)
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://{LOOPBACK}:{port}"
     try:
-        while not answers(url) and server.poll() is None:
+        while not answers(LOOPBACK, int(port), HEALTH) and server.poll() is None:
             time.sleep(0.1)
         yield url
     finally:
         process.kill(server)
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/api/v1/health", timeout=5):  # noqa: S310 - our own http:// address
-            return True
-    except OSError:
-        return False
 
 
 if __name__ == "__main__":
