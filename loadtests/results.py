@@ -1,7 +1,7 @@
 """The shape of results.json; a field's docstring is its description in the published JSON Schema."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NotRequired
 
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
@@ -217,6 +217,8 @@ class Results(TypedDict):
     command: str
     environment: Environment
     trials: list[Trial]
+    missing: NotRequired[list[str]]
+    """Trials that were planned and are not there, and why. A run that misses any is not published."""
     floor: list[Level]
     """The same levels against a handler that does nothing."""
     floor_knee: Knee | None

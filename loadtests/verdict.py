@@ -21,10 +21,15 @@ def headline(results: Results) -> Comparison | None:
 
 def verdict(results: Results) -> str:
     """Return the result in a few sentences, whichever way it went."""
-    found = _latency(results), _capacity(results)
+    missing = [f"Missing: {each}." for each in results.get("missing", [])]
+    return " ".join(filter(None, [*_found(results), *missing]))
+
+
+def _found(results: Results) -> list[str]:
+    found = [_latency(results), _capacity(results)]
     if not any(found):
-        return "Nothing valid to compare: each trial or level has its reason below."
-    return " ".join(filter(None, [*found, _losses(results), _left_out(results)]))
+        return ["Nothing valid to compare: each trial or level has its reason below."]
+    return [*found, _losses(results), _left_out(results)]
 
 
 def _latency(results: Results) -> str:

@@ -6,17 +6,20 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import psutil
 import pytest
+from rich.console import Console
 
 from loadtests import bench
 from loadtests.bootstrap import ROOT
 from loadtests.pairs import compare
 from loadtests.results import RESULTS, Results
 from loadtests.schema import check
+from loadtests.stack import StackError
 from loadtests.summary import TWINS, reasons
 from tests.conftest import free_settings, is_free
 from tests.parts import environment
@@ -68,15 +71,81 @@ def test_page_and_spreadsheet_are_beside_the_results(run: Run) -> None:
     assert {path.name for path in run[2].iterdir()} == {"results.json", "results.csv", "report.html"}
 
 
+class Done:
+    """A measurement that is over, and how it ended."""
+
+    name = "20260101T000000Z-ramp"
+
+    def __init__(self, found: Results, error: BaseException | None = None) -> None:
+        self.trials, self._found, self._error = found["trials"], found, error
+
+    def run(self, _: Console, keep: Callable[[], None]) -> None:
+        keep()
+        if self._error:
+            raise self._error
+
+    def results(self, why_missing: str = "") -> Results:
+        return self._found | {"missing": [f"1 of 3 trials: {why_missing}"] if self._error else []}
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where whole runs go, instead of into this repository."""
+    folder = tmp_path / "published"
+    monkeypatch.setattr(bench, "RESULTS", folder)
+    monkeypatch.setattr(bench.report, "write", lambda: None)
+    return folder
+
+
+def end(done: Done, run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(bench, "Measurement", lambda *_: done)
+    return bench.main(["--run-dir", str(run_dir)])
+
+
+def test_a_whole_run_is_published_and_left_nowhere_else(
+    tmp_path: Path, published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = results([trial(1, "naive_sync", p95=30.0), trial(1, "async_dedup", p95=10.0)])
+    assert end(Done(whole), tmp_path, monkeypatch) == 0
+    assert [path.parent.name for path in published.glob("*/results.json")] == [Done.name]
+    assert list((tmp_path / "results").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(KeyboardInterrupt(), bench.INTERRUPTED), (StackError("MySQL is gone"), bench.FAILED)],
+)
+def test_a_run_that_was_broken_off_is_kept_and_not_published(
+    error: BaseException, status: int, tmp_path: Path, published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = results([trial(1, "naive_sync", p95=30.0), trial(1, "async_dedup", p95=10.0)])
+    assert end(Done(part, error), tmp_path, monkeypatch) == status
+    assert not published.exists()
+    (kept,) = (tmp_path / "results").iterdir()
+    assert {path.name for path in kept.iterdir()} == {"results.json", "results.csv", "report.html"}
+    check(found := json.loads((kept / "results.json").read_text()))
+    assert found["missing"] == [f"1 of 3 trials: {str(error) or 'interrupted'}"]
+
+
+def test_what_was_measured_outlives_a_crash_of_the_bench(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = results([trial(1, "naive_sync", p95=30.0)])
+    with pytest.raises(MemoryError):
+        end(Done(part, MemoryError()), tmp_path, monkeypatch)
+    check(json.loads((tmp_path / "results" / Done.name / "results.json").read_text()))
+
+
 def test_results_without_their_shape_are_rejected_and_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = results([trial(1, "naive_sync", p95=30.0)])
     broken["seed"] = cast("int", "one")
-    monkeypatch.setattr(bench, "measure", lambda *_: broken)
-    assert bench.main(["--profile", "smoke", "--results", str(tmp_path)]) == bench.FAILED
+    monkeypatch.setattr(bench, "Measurement", lambda *_: Done(broken))
+    arguments = ["--run-dir", str(tmp_path), "--results", str(tmp_path / "mine")]
+    assert bench.main(arguments) == bench.FAILED
     assert "seed" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.glob("*/*")] == ["rejected.json"]
+    assert [path.name for path in tmp_path.glob("mine/*/*")] == ["rejected.json"]
 
 
 def test_the_results_have_their_shape(run: Run, naive_url: str) -> None:
@@ -138,20 +207,39 @@ def test_the_cost_of_a_third_implementation_is_not_known(run: Run) -> None:
     assert other["memory_mb"] == other["written_mb"] == other["mean_ms"] == other["freshness_ms"] == {}
 
 
-def test_ctrl_c_leaves_no_process_and_no_result(tmp_path: Path) -> None:
+def test_a_failed_trial_stops_no_other_and_ctrl_c_leaves_no_process_and_what_is_finished(
+    tmp_path: Path,
+) -> None:
+    three = ["--twins", "naive_sync", "--pairs", "3"]
     with subprocess.Popen(
-        command(tmp_path), env=private(), stdout=subprocess.PIPE, text=True
+        [*command(tmp_path), *three], env=private(), stdout=subprocess.PIPE, text=True
     ) as bench_process:
         assert bench_process.stdout is not None
-        next(line for line in bench_process.stdout if "users" in line)
+        shown = iter(bench_process.stdout)
+        next(line for line in shown if "pair 2" in line and "users" in line)
         family = psutil.Process(bench_process.pid).children(recursive=True)
+        generator(family).kill()
+        failed = next(line for line in shown if line.startswith("Failed"))
+        assert "pair 2, naive_sync: the load generator ended with status -9" in failed
+        next(line for line in shown if "pair 3" in line and "users" in line)
+        family += psutil.Process(bench_process.pid).children(recursive=True)
         bench_process.send_signal(signal.SIGINT)
-        bench_process.stdout.read()
+        rest = "".join(shown)
         assert bench_process.wait(timeout=60) == bench.INTERRUPTED
     time.sleep(0.1)
     assert len(family) > 2
     assert not any(process.is_running() for process in family)
-    assert not (tmp_path / "results").exists()
+    (path,) = tmp_path.glob("results/*/results.json")
+    assert os.path.relpath(path) in rest
+    found = json.loads(path.read_text())
+    check(found)
+    assert [each["pair"] for each in found["trials"]] == [1]
+    assert found["missing"][0].startswith("smoke, pair 2, naive_sync: ")
+    assert found["missing"][1:] == ["1 of 3 trials: interrupted"]
+
+
+def generator(family: list[psutil.Process]) -> psutil.Process:
+    return next(process for process in family if any("locustfile" in word for word in process.cmdline()))
 
 
 @pytest.mark.parametrize(
@@ -171,6 +259,11 @@ def test_the_exit_status_tells_that_nothing_is_left_to_compare() -> None:
     naive, async_ = trial(1, "naive_sync", p95=30.0), trial(1, "async_dedup", p95=10.0)
     naive["valid"] = False
     assert bench.status(results([naive, async_])) == bench.NOTHING_VALID
+
+
+def test_the_exit_status_tells_that_a_trial_failed() -> None:
+    trials = [trial(1, "naive_sync", p95=30.0), trial(1, "async_dedup", p95=10.0)]
+    assert bench.status(results(trials) | {"missing": ["ramp, pair 2, naive_sync: why"]}) == bench.FAILED
 
 
 def test_one_twin_alone_has_nothing_to_be_compared_with() -> None:
@@ -220,6 +313,7 @@ def test_a_third_implementation_that_is_not_there_is_told_at_once(tmp_path: Path
     )
     assert ended.returncode == bench.FAILED
     assert ended.stderr.startswith("bench: http://127.0.0.1:9/api/v1/health does not answer")
+    assert "nothing was written" in ended.stderr
     assert ended.stdout == ""
 
 

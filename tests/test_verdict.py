@@ -46,3 +46,9 @@ def test_nothing_valid_is_nothing_to_compare() -> None:
     bad = trial(1, "naive_sync", p95=5.0)
     bad["valid"] = False
     assert "Nothing valid to compare" in verdict(results([bad, trial(1, "async_dedup", p95=10.0)]))
+
+
+def test_what_is_missing_is_said_too() -> None:
+    assert verdict(full(6) | {"missing": ["2 of 26 trials: interrupted"]}).endswith(
+        "Missing: 2 of 26 trials: interrupted."
+    )
