@@ -93,7 +93,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where whole runs go, instead of into this repository."""
     folder = tmp_path / "published"
     monkeypatch.setattr(bench, "RESULTS", folder)
-    monkeypatch.setattr(bench.report, "write", lambda: None)
+    monkeypatch.setattr("loadtests.report.write", lambda: None)
     return folder
 
 
