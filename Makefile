@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-observability bench report compare dashboards openapi schema up down status compose-up compose-down test check format lock clean
+.PHONY: help setup setup-dev setup-observability bench ladder report compare dashboards openapi schema up down status compose-up compose-down test check format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s  %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,11 @@ BENCH += --host $(HOST)
 endif
 bench: setup ## load both twins and compare them (PROFILE=ramp PAIRS=3 SEED=1 TWINS=naive_sync,async_dedup HOST=http://...)
 	@$(RUN) loadtests.bench $(BENCH)
+
+STEPS = naive_sync,upsert,group_upsert,redis_count,async_dedup
+ladder: setup ## measure the steps between the twins and write docs/ladder.md (PAIRS=3 SEED=1)
+	@$(RUN) loadtests.bench $(BENCH) --twins $(STEPS) --results loadtests/results/ladder
+	@$(RUN) loadtests.ladder
 
 report: setup ## write RESULTS.md, report.html and the README's result again from the newest results
 	@$(RUN) loadtests.report

@@ -18,14 +18,16 @@ LevelPair = tuple[Level, Level]
 TrialPair = tuple[Trial, Trial]
 
 
-def compare(trials: Sequence[Trial]) -> list[Comparison]:
-    """Compare every two twins level by level, over the pairs in which both trials and both levels are valid.
+def compare(
+    trials: Sequence[Trial], twos: Sequence[tuple[str, str]] = tuple(combinations(EVERYONE, 2))
+) -> list[Comparison]:
+    """Compare `twos` level by level, over the pairs in which both trials and both levels are valid.
 
     In the open model a level counts where both twins kept up with its rate in every pair.
     """
     noise = {(each["profile"], each["level"], each["twin"]): each for each in control(trials)}
     found: list[Comparison] = []
-    for first, second in combinations(EVERYONE, 2):
+    for first, second in twos:
         for (profile, name), levels in _by_level(_pairs(trials, first, second)).items():
             controls = [noise[key] for twin in (first, second) if (key := (profile, name, twin)) in noise]
             p95, p99 = (_ratio(levels, percentile) for percentile in FLOORS)

@@ -1,0 +1,10 @@
+"""`python -m loadtests.ladder`: write docs/ladder.md again."""
+
+import sys
+
+from loadtests.ladder.page import write
+
+try:
+    write()
+except FileNotFoundError as error:
+    sys.exit(f"ladder: {error}")
