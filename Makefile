@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-observability bench ladder report compare dashboards openapi schema up down status compose-up compose-down test check format lock clean
+.PHONY: help setup setup-dev setup-observability bench ladder report compare dashboards dashboards-check openapi schema up down status compose-up compose-down test check format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s  %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,15 @@ compare: setup ## tell whether run B is worse than run A (A=... B=... THRESHOLD=
 
 dashboards: setup-dev ## write grafana/dashboards/ again
 	@$(RUN) grafana.build
+
+FRONT := grafana/frontend
+dashboards-check: $(FRONT)/node_modules ## check the dashboards against Grafana's own types (needs Node.js 20)
+	@npm --prefix $(FRONT) run --silent types
+
+$(FRONT)/node_modules: $(FRONT)/package-lock.json
+	@command -v npm > /dev/null || { echo "dashboards-check: needs npm and Node.js 20 or later, see nodejs.org"; exit 1; }
+	@npm --prefix $(FRONT) ci
+	@touch $@
 
 openapi: setup ## write shared/openapi.json again, which the naive twin serves
 	@.venv/bin/python -c 'import json; from async_dedup.app import create_app; print(json.dumps(create_app().openapi(), indent=2))' > openapi.part
@@ -86,4 +95,4 @@ lock: setup-dev ## pin the packages of pyproject.toml again
 
 clean: ## stop the stack, remove its data and the packages
 	@if test -x .venv/bin/python; then $(RUN) loadtests.stack down; fi
-	rm -rf .run .venv
+	rm -rf .run .venv $(FRONT)/node_modules $(FRONT)/generated

@@ -13,6 +13,13 @@ from grafana_foundation_sdk.models.text import TextMode
 SOURCE = dashboard_models.DataSourceRef("prometheus", "prometheus")
 COLOURS = {"naive_sync": "#d55e00", "async_dedup": "#0072b2"}
 """As in every chart of the project; the colour-blind can tell them apart."""
+LEGEND = (
+    common.VizLegendOptions()
+    .display_mode(models.LegendDisplayMode.LIST)
+    .placement(models.LegendPlacement.BOTTOM)
+    .show_legend(True)
+)
+"""The SDK's own is hidden."""
 HEIGHT = 8
 POST = 'route="/api/v1/errors/log"'
 OK = f'{POST},status_code="200"'
@@ -42,7 +49,7 @@ def graph(
     """Return lines over time, from zero on a linear axis."""
     panel = timeseries.Panel().title(title).description(description).unit(unit).datasource(SOURCE)
     panel = panel.span(span).height(HEIGHT).line_width(2).show_points(models.VisibilityMode.NEVER)
-    panel = panel.tooltip(common.VizTooltipOptions().mode(models.TooltipDisplayMode.MULTI))
+    panel = panel.tooltip(common.VizTooltipOptions().mode(models.TooltipDisplayMode.MULTI)).legend(LEGEND)
     if log:
         panel = panel.scale_distribution(
             common.ScaleDistributionConfig().type(models.ScaleDistribution.LOG).log(10)
