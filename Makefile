@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-observability bench ladder report compare dashboards dashboards-check openapi schema up down status compose-up compose-down test check format lock clean
+.PHONY: help setup setup-dev setup-observability bench ladder report compare dashboards dashboards-check openapi schema up down status compose-up compose-bench compose-down test check format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s  %s\n", $$1, $$2 }' Makefile
@@ -70,8 +70,14 @@ compose-up: ## the whole stack in containers, Grafana included (docs/compose.md)
 	@docker compose up --detach --wait
 	@docker compose ps
 
+compose-bench: ## the comparison in containers (PROFILE=ramp PAIRS=3); its figures are not those of `make bench`
+	@docker compose --profile bench build --quiet
+	@docker compose --profile bench run --name hot-path-twins-bench bench $(BENCH); status=$$?; \
+	mkdir -p .run/results; docker cp hot-path-twins-bench:/run/bench/results/. .run/results/; \
+	docker rm --force hot-path-twins-bench; exit $$status
+
 compose-down: ## remove the containers and their data
-	@docker compose --profile load down --volumes
+	@docker compose --profile load --profile bench down --volumes
 
 test: setup-dev ## run the tests
 	@$(RUN) pytest
@@ -82,7 +88,7 @@ check: setup-dev ## check format, lint and types
 	@$(RUN) mypy
 	@if command -v hadolint; then hadolint */Dockerfile; fi
 	@if command -v dclint; then dclint docker-compose.yml; fi
-	@if docker compose version 2>/dev/null; then docker compose --profile load config --quiet; fi
+	@if docker compose version 2>/dev/null; then docker compose --profile load --profile bench config --quiet; fi
 
 format: setup-dev ## format the code
 	@$(RUN) ruff check --fix --select I .

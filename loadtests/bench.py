@@ -73,14 +73,19 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--twins", type=twins, default=list(TWINS), help="with commas; steps of the ladder, too"
     )
     parser.add_argument("--host", type=address, help="http://... of a third implementation, which must run")
+    parser.add_argument(
+        "--running", action="store_true", help="load the twins that run already, at the ports of the settings"
+    )
     parser.add_argument("--results", type=folder, help="folder for the results of this run")
     parser.add_argument(
         "--run-dir", type=folder, default=RUN_DIR, help="folder for data and logs of the processes"
     )
     options = parser.parse_args(arguments)
+    if options.running and (options.host or not set(options.twins) <= set(TWINS)):
+        parser.error("--running is about the twins alone")
     options.pairs = options.pairs or PAIRS[options.profile]
     # RESULTS.md tells of the newest run among the published ones, which is a comparison of the twins.
-    published = options.profile != "smoke" and options.twins == list(TWINS)
+    published = options.profile != "smoke" and options.twins == list(TWINS) and not options.running
     options.results = options.results or (RESULTS if published else options.run_dir / "results")
     return options
 
@@ -110,7 +115,8 @@ def address(url: str) -> str:
 
 def command(options: argparse.Namespace) -> str:
     """Return what to type for the same again."""
-    words = [f"make bench PROFILE={options.profile} PAIRS={options.pairs} SEED={options.seed}"]
+    target = "compose-bench" if options.running else "bench"
+    words = [f"make {target} PROFILE={options.profile} PAIRS={options.pairs} SEED={options.seed}"]
     if options.twins != list(TWINS):
         words.append(f"TWINS={','.join(options.twins)}")
     if options.host:

@@ -16,6 +16,7 @@ from loadtests.other import check_health
 from loadtests.pairs import capacity, compare, control
 from loadtests.plan import parts, planned_seconds, turns
 from loadtests.results import Environment, Knee, Level, Results, Trial, Turn
+from loadtests.running import Running
 from loadtests.stack import Stack
 from loadtests.trial import run_floor, run_other, run_trial
 from shared.settings import Settings
@@ -50,10 +51,7 @@ class Measurement:
         if options.host:
             check_health(options.host)
         os.environ[RUN] = self.name
-        with (
-            Stack(options.run_dir, Settings(), pin=True) as stack,
-            Display(console, self._seconds) as display,
-        ):
+        with self._stack() as stack, Display(console, self._seconds) as display:
             leave_the_twins_alone(stack)
             display.step("starting MySQL and Redis")
             for role in ("mysql", "redis"):
@@ -96,14 +94,19 @@ class Measurement:
             "capacity": capacity(self.trials),
         }
 
+    def _stack(self) -> Stack:
+        if self._options.running:
+            return Running(self._options.run_dir, Settings())
+        return Stack(self._options.run_dir, Settings(), pin=True)
+
     def _add_floor(self, levels: list[Level], knee: Knee | None) -> None:
         self._floor += levels
         self._floor_knee = self._floor_knee or knee
 
     def _trial(self, stack: Stack, turn: Turn, show: Show) -> Trial:
         options = self._options
-        if turn.twin == OTHER:
-            return run_other(stack, turn, options.host, options.seed, show)
+        if options.running or turn.twin == OTHER:
+            return run_other(stack, turn, options.host or stack.base_url(turn.twin), show)
         return run_trial(stack, turn, options.seed, show)
 
     def _missing(self, why: str) -> list[str]:

@@ -76,7 +76,7 @@ class Machine(TypedDict):
     stolen_share: float
     """Given to other machines by the hypervisor."""
     others_share: float
-    """Used by processes that have no part in the benchmark."""
+    """Used by processes that have no part in the benchmark; 0 where it is not known which have."""
     restarted: list[str]
 
 
@@ -105,7 +105,8 @@ class Trial(TypedDict):
     pair: int
     order: int
     twin: str
-    """naive_sync, async_dedup, or other: the implementation at `Results.host`, whose cost is not known."""
+    """naive_sync, async_dedup, or other: the implementation at `Results.host`. The cost of what the bench did
+    not start is not known."""
     valid: bool
     invalid_reasons: list[str]
     levels: list[Level]

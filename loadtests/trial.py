@@ -1,5 +1,6 @@
 """One trial: a fresh twin, the load, the drain, and every count checked."""
 
+import time
 from functools import partial
 from math import inf
 from typing import TypedDict
@@ -50,9 +51,12 @@ def run_trial(stack: Stack, turn: Turn, seed: int, show: Show) -> Trial:
         stack.stop_twin(turn.twin)
 
 
-def run_other(stack: Stack, turn: Turn, host: str, seed: int, show: Show) -> Trial:
-    """Run the implementation at `host`, from whatever it holds; its cost is not known. Raises TrialFailed."""
-    recorded, driver = Listing(host), Driver(stack, host, seed, show)
+def run_other(stack: Stack, turn: Turn, host: str, show: Show) -> Trial:
+    """Run the implementation at `host`, from whatever it holds; its cost is not known. Raises TrialFailed.
+
+    It can't be emptied, so the seed is the time: events that it has seen before would not be new to it.
+    """
+    recorded, driver = Listing(host), Driver(stack, host, int(time.time()), show)
     observed, settle = Observation(stack, {}), _patience(stack, turn.twin)
     _drive(driver, turn.profile, recorded, settle)
     drained_at = drain(recorded, driver.acknowledged.total(), driver.unanswered.total(), settle)
@@ -71,7 +75,8 @@ def run_other(stack: Stack, turn: Turn, host: str, seed: int, show: Show) -> Tri
             counted_ms={},
             drain_seconds=drained_at - driver.ended_at if drained_at else 0.0,
             reconcile=counts,
-            machine=observed.machine,
+            # Which processes are its own is not known.
+            machine={**observed.machine, "others_share": 0.0},
         ),
     )
 

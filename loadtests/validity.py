@@ -44,12 +44,12 @@ def generator_reasons(generator: Generator) -> list[str]:
 def trial_reasons(twin: str, counts: Reconciliation, machine: Machine) -> list[str]:
     """Return why a whole trial can't be compared. That the naive twin loses counts is its result.
 
-    Of a third implementation it is not known which processes are its own, and which counts it promises.
+    Nor is it known which counts a third implementation promises.
     """
     reasons = []
     if machine["stolen_share"] > MOST_STOLEN:
         reasons.append(f"{machine['stolen_share']:.0%} of the CPU time was stolen by other machines")
-    if machine["others_share"] > MOST_OTHERS and twin != "other":
+    if machine["others_share"] > MOST_OTHERS:
         reasons.append(f"{machine['others_share']:.0%} of the CPU time went to other work on this machine")
     if machine["restarted"]:
         reasons.append(f"died or restarted: {', '.join(machine['restarted'])}")

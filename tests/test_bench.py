@@ -19,8 +19,10 @@ from loadtests.bootstrap import ROOT
 from loadtests.pairs import compare
 from loadtests.results import RESULTS, Results
 from loadtests.schema import check
-from loadtests.stack import StackError
+from loadtests.stack import Stack, StackError
 from loadtests.summary import TWINS, reasons
+from shared.fingerprint import fingerprint
+from tests import client
 from tests.conftest import free_settings, is_free
 from tests.parts import environment
 from tests.samples import results, trial
@@ -242,6 +244,47 @@ def generator(family: list[psutil.Process]) -> psutil.Process:
     return next(process for process in family if any("locustfile" in word for word in process.cmdline()))
 
 
+def test_twins_that_run_already_are_measured_and_left_alone(
+    stack: Stack, naive_url: str, async_url: str, tmp_path: Path
+) -> None:
+    stack.start_twin("floor")
+    pids = {role: stack.pid(role) for role in ("naive_sync", "async_dedup", "floor", "mysql", "redis")}
+    client.log(naive_url, "there before")
+    ended = subprocess.run(
+        [*command(tmp_path), "--running"],
+        env=environment(stack.settings),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode in (0, bench.NOTHING_VALID), ended.stdout + ended.stderr
+    (path,) = tmp_path.glob("results/*/results.json")
+    found = json.loads(path.read_text())
+    assert found["command"] == "make compose-bench PROFILE=smoke PAIRS=1 SEED=1"
+    counts = {each["twin"]: each["reconcile"] for each in found["trials"]}
+    assert all(count["acknowledged"] > 50 for count in counts.values())
+    assert counts["naive_sync"]["extra"] == 0
+    assert counts["async_dedup"]["recorded"] == counts["async_dedup"]["acknowledged"]
+    assert client.get(naive_url, f"/api/v1/errors/{fingerprint('there before')}").status == 200
+    assert pids == {role: stack.pid(role) for role in pids}
+    assert all(map(stack.alive, pids))
+    stack.stop_twin("floor")
+
+
+def test_a_twin_that_does_not_run_is_told(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [*command(tmp_path), "--running"],
+        env=private(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == bench.FAILED
+    assert ended.stderr.startswith("bench: mysql does not run: nobody listens on 127.0.0.1:")
+
+
 @pytest.mark.parametrize(
     ("lost_naive", "lost_async", "status"), [(0, 0, 0), (9, 0, 0), (0, 1, bench.FAILED), (9, 1, bench.FAILED)]
 )
@@ -276,6 +319,7 @@ def test_one_twin_alone_has_nothing_to_be_compared_with() -> None:
 def test_neither_a_smoke_run_nor_one_twin_alone_is_published() -> None:
     assert bench.parse(["--profile", "smoke"]).results == bench.RUN_DIR / "results"
     assert bench.parse(["--twins", "naive_sync"]).results == bench.RUN_DIR / "results"
+    assert bench.parse(["--running"]).results == bench.RUN_DIR / "results"
     assert bench.parse([]).results == RESULTS
 
 
@@ -295,7 +339,16 @@ def test_the_command_says_what_was_run(arguments: str, typed: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", ["--twins naive", "--twins other", "--twins ,", "--host localhost:9001", "--pairs 0"]
+    "arguments",
+    [
+        "--twins naive",
+        "--twins other",
+        "--twins ,",
+        "--host localhost:9001",
+        "--pairs 0",
+        "--running --host http://a:1",
+        "--running --twins upsert",
+    ],
 )
 def test_what_can_not_be_run_is_refused(arguments: str) -> None:
     with pytest.raises(SystemExit):

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from loadtests import bench
 from loadtests.bootstrap import ROOT
 from loadtests.stack.process import OPEN_FILES
 from loadtests.stack.roles import define_roles
@@ -26,9 +27,11 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DEFAULTS = Settings.model_construct()
 """Whatever variables the tests run with."""
-APPS = ("naive_sync", "async_dedup", "worker", "scheduler")
+APPS = ("naive_sync", "async_dedup", "worker", "scheduler", "floor")
 BUILT = {name: service for name, service in SERVICES.items() if "build" in service}
 ONE_SHOT = "credentials"
+BENCH = "bench"
+"""Run by hand, and over at its end: nobody asks whether it is healthy."""
 ROOT_NEEDED = "cadvisor"
 """It reads every container's cgroup and asks the engine."""
 OTHER_PORTS = {"GRAFANA_PORT"}
@@ -115,7 +118,7 @@ def test_images_run_as_a_number_that_is_not_root(name: str) -> None:
 @each
 def test_every_service_is_checked(name: str) -> None:
     service = SERVICES[name]
-    if name == ONE_SHOT:
+    if name in (ONE_SHOT, BENCH):
         assert "healthcheck" not in service
     else:
         assert service["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL")
@@ -124,7 +127,7 @@ def test_every_service_is_checked(name: str) -> None:
         assert how["condition"] == expected
 
 
-@pytest.mark.parametrize("name", APPS)
+@pytest.mark.parametrize("name", [*APPS, BENCH])
 def test_environment_is_what_the_settings_read(name: str) -> None:
     fields = Settings.model_fields
     for variable, value in SERVICES[name]["environment"].items():
@@ -140,6 +143,7 @@ def test_a_check_asks_the_real_endpoint() -> None:
         "async_dedup": f"{DEFAULTS.async_port}/api/v1/ready",
         "worker": f"{DEFAULTS.worker_metrics_port}/metrics",
         "scheduler": f"{DEFAULTS.scheduler_metrics_port}/metrics",
+        "floor": f"{DEFAULTS.floor_port}/api/v1/health",
         "load-exporter": f"{DEFAULTS.load_exporter_port}/metrics",
     }
     for name, address in asked.items():
@@ -237,7 +241,7 @@ def test_a_background_process_is_started_as_natively(name: str, tmp_path: Path) 
     [
         ("naive_sync", "naive_sync.app"),
         ("async_dedup", "async_dedup.app, async_dedup.worker, async_dedup.scheduler"),
-        ("locust", "loadtests.locustfile, loadtests.exporter"),
+        ("locust", "loadtests.locustfile, loadtests.exporter, loadtests.floor, loadtests.bench"),
     ],
 )
 def test_an_image_holds_all_that_it_imports(name: str, module: str, tmp_path: Path) -> None:
@@ -249,6 +253,24 @@ def test_an_image_holds_all_that_it_imports(name: str, module: str, tmp_path: Pa
                 ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("results", "__pycache__")
             )
     subprocess.run([sys.executable, "-c", f"import {module}"], cwd=tmp_path, check=True)
+
+
+def test_the_floor_is_started_as_natively(tmp_path: Path) -> None:
+    settings = DEFAULTS.model_copy(update={"host": "0.0.0.0"})
+    native = define_roles(tmp_path, settings, MySQL(tmp_path, settings))["floor"].command[1:]
+    assert [*SERVICES["floor"]["entrypoint"], *shlex.split(SERVICES["floor"]["command"])] == [
+        "python",
+        *native,
+    ]
+
+
+def test_the_bench_takes_its_options_behind_those_of_the_service() -> None:
+    program, *words = SERVICES[BENCH]["entrypoint"]
+    assert [program, *words[:2]] == ["python", "-m", bench.__name__]
+    options = bench.parse([*words[2:], "--profile", "smoke", "--pairs", "2"])
+    assert options.running
+    assert f"bench:{options.run_dir}" in SERVICES[BENCH]["volumes"]
+    assert f"{options.run_dir}" in dockerfile("locust")
 
 
 def test_mounted_files_are_there() -> None:

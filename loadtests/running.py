@@ -1,0 +1,44 @@
+"""The twins where they run already, as in containers: loaded through their ports, and else left alone."""
+
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+from loadtests.stack import Stack, StackError, process
+from loadtests.stack.servers import LOOPBACK
+from shared.settings import Settings
+
+
+class Running(Stack):
+    """Stands where a Stack does, and starts, stops and empties nothing."""
+
+    def __init__(self, run_dir: Path, settings: Settings) -> None:
+        super().__init__(run_dir, settings)
+        self._observers = {}
+        self._ports = {
+            "mysql": settings.mysql_port,
+            "redis": settings.redis_port,
+            "naive_sync": settings.naive_port,
+            "async_dedup": settings.async_port,
+            "floor": settings.floor_port,
+        }
+
+    def __enter__(self) -> Self:
+        (self.run_dir / "logs").mkdir(parents=True, exist_ok=True)
+        self._cleanup = ExitStack()
+        self._cleanup.enter_context(process.interrupted_by_signals())
+        return self
+
+    def start(self, *roles: str) -> None:
+        """Raise StackError where one of them is not there."""
+        for role in roles:
+            with socket.socket() as probe:
+                if probe.connect_ex((LOOPBACK, self._ports[role])):
+                    raise StackError(f"{role} does not run: nobody listens on {LOOPBACK}:{self._ports[role]}")
+
+    def stop(self, role: str) -> None:
+        pass
+
+    def base_url(self, twin: str) -> str:
+        return f"http://{LOOPBACK}:{self._ports[twin]}"
