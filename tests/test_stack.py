@@ -17,11 +17,12 @@ import pytest
 import redis
 
 from loadtests.bootstrap import ROOT
-from loadtests.stack import Stack, StackError
+from loadtests.stack import Stack, StackError, process
 from loadtests.stack import stack as stack_module
+from loadtests.stack.__main__ import lives
 from loadtests.stack.observers import define_observers
 from loadtests.stack.servers import SOCKET_PATH_LIMIT
-from loadtests.stack.state import holder
+from loadtests.stack.state import State, holder
 from shared.settings import Settings
 from tests.conftest import free_settings, is_free
 
@@ -271,9 +272,21 @@ def test_up_status_and_down(cli: CommandLine) -> None:
 
 
 def test_nothing_outlives_a_supervisor_that_is_killed(cli: CommandLine) -> None:
+    cli.env["WORKERS"] = "2"
     running = cli.run()
-    wait_until(lambda: cli.has_started("scheduler"))
+    wait_until(lambda: State.read(cli.run_dir, running.pid).ready)
     running.kill()
     running.wait()
     wait_until(lambda: cli.processes() == [])
     assert holder(cli.run_dir) is None
+
+
+def test_what_a_process_that_died_left_behind_is_ended_with_it(tmp_path: Path) -> None:
+    dead = process.spawn(["sh", "-c", "sleep 60 & wait"], tmp_path / "log", dict(os.environ), None)
+    wait_until(lambda: process.descendants(dead) != [])
+    (left,) = process.descendants(dead)
+    os.kill(dead.pid, signal.SIGKILL)
+    dead.wait()
+    assert lives(left)
+    process.stop(dead)
+    wait_until(lambda: not lives(left))

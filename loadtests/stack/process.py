@@ -23,17 +23,22 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def spawn(
-    command: list[str], log: Path, env: dict[str, str], cpus: set[int] | None
+    command: list[str],
+    log: Path,
+    env: dict[str, str],
+    cpus: set[int] | None,
+    orphaned: signal.Signals = signal.SIGKILL,
 ) -> subprocess.Popen[bytes]:
     """Start `command` in a session of its own, on `cpus` (None: any), its output appended to `log`.
 
-    Call it from the main thread only: Linux ends the child when the *thread* that started it ends.
+    On Linux it gets the signal `orphaned`, it alone, as soon as this process is gone. Call this from the main
+    thread only: there the *thread* that started it counts.
     """
     parent = os.getpid()
 
     def prepare() -> None:
         if _libc is not None:
-            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            _libc.prctl(_PR_SET_PDEATHSIG, orphaned)
             if os.getppid() != parent:  # it died before the line above
                 os._exit(1)
         if cpus is not None:
@@ -66,9 +71,11 @@ def kill(process: subprocess.Popen[bytes], family: list[psutil.Process] | None =
     for child in descendants(process) if family is None else family:
         with suppress(psutil.NoSuchProcess):
             child.kill()
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    # Of a dead one the group is what it left behind; its id may by now be a stranger's.
+    if process.poll() is None or not psutil.pid_exists(process.pid):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def descendants(process: subprocess.Popen[bytes]) -> list[psutil.Process]:

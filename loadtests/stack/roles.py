@@ -47,7 +47,7 @@ def define_roles(run_dir: Path, s: Settings, mysql: MySQL) -> dict[str, Role]:
     worker = [*PYTHON_MODULE, "async_dedup.worker"]
     scheduler = [*PYTHON_MODULE, "async_dedup.scheduler"]
     asgi = partial(_uvicorn, s.host)
-    # A step of the ladder never runs beside its twin, and takes its port.
+    # A variant of a twin never runs beside it, and takes its port.
     naive = partial(_http, s.host, s.naive_port, "NAIVE_PORT", path=HEALTH)
     async_ = partial(_http, s.host, s.async_port, "ASYNC_PORT", path=HEALTH)
     return {
@@ -61,6 +61,7 @@ def define_roles(run_dir: Path, s: Settings, mysql: MySQL) -> dict[str, Role]:
         "upsert": naive(_gunicorn("loadtests.ladder.upsert", s)),
         "group_upsert": async_(asgi(s.async_port, "loadtests.ladder.group_upsert")),
         "redis_count": async_(asgi(s.async_port, "loadtests.ladder.redis_count")),
+        "unmeasured": async_(asgi(s.async_port, "loadtests.unmeasured")),
     }
 
 

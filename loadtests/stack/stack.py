@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -165,18 +166,23 @@ class Stack:
     def _spawn(self, role: str, command: list[str]) -> None:
         log = self.log_path(role)
         cpus = self._generator_cpus if role in self._observers else self._server_cpus
+        # The processes of a uvicorn with several outlive it, unless it ends them itself.
+        orphaned = signal.SIGTERM if self._has_workers(role) else signal.SIGKILL
         with process.signals_held():
             self._starting.add(role)
-            self._processes[role] = process.spawn(command, log, self._environment(role), cpus)
+            self._processes[role] = process.spawn(command, log, self._environment(role), cpus, orphaned)
             self._write_state()
 
     def _environment(self, role: str) -> dict[str, str]:
         own = {name.upper(): str(value) for name, value in self.settings.model_dump().items()}
         env = {**os.environ, **own, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         env.pop("PROMETHEUS_MULTIPROC_DIR", None)
-        if self.settings.workers > 1 and role in WITH_WORKERS:
+        if self._has_workers(role):
             env["PROMETHEUS_MULTIPROC_DIR"] = str(self._metrics_folder(role))
         return env
+
+    def _has_workers(self, role: str) -> bool:
+        return self.settings.workers > 1 and role in WITH_WORKERS
 
     def _metrics_folder(self, role: str) -> Path:
         """Empty: what an earlier server left there would be counted again."""
