@@ -14,6 +14,7 @@ from loadtests.bootstrap import ROOT
 from loadtests.profiles import Profile
 from loadtests.run import PATIENCE
 from loadtests.stack import Stack, process
+from loadtests.workload import MEAN_THINK_SECONDS
 
 LOCUSTFILE = ROOT / "loadtests" / "locustfile.py"
 LOOK_EVERY = 0.25
@@ -31,6 +32,7 @@ class Load:
     seed: int
     part: str = ""
     """Distinguishes the unique events of several runs within a trial; the repeated ones are the same."""
+    think: float = MEAN_THINK_SECONDS
 
 
 class Progress(TypedDict):
@@ -73,6 +75,7 @@ def _command(base_url: str, load: Load) -> list[str]:
         "--host": base_url,
         "--profile": profile.name,
         "--seed": load.seed,
+        "--think": load.think,
         "--level-seconds": ",".join(str(level.seconds) for level in profile.levels),
         "--rate": profile.levels[0].rate or 0,
         "--loglevel": "ERROR",

@@ -105,7 +105,9 @@ SPIKE = Profile(
 )
 SOAK = Profile("soak", _users(100, seconds=30 * 60))
 SMOKE = Profile("smoke", _users(5, 20, seconds=2, start_up_seconds=0.5), warm_up_seconds=1)
-PROFILES = {profile.name: profile for profile in (RAMP, SPIKE, SOAK, SMOKE)}
+SATURATED = Profile("saturated", _users(50, seconds=6, start_up_seconds=0.5), warm_up_seconds=2)
+"""For users that do not think."""
+PROFILES = {profile.name: profile for profile in (RAMP, SPIKE, SOAK, SMOKE, SATURATED)}
 OPEN = "open"
 """The name of every profile of `at_rate`."""
 FEWEST_CONNECTIONS, MOST_CONNECTIONS = 10, 500
