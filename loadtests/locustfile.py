@@ -182,12 +182,20 @@ def profile_of(options: Namespace) -> Profile:
 
 
 def show_progress(host: str, path: Path) -> None:
-    level, first, before = None, 0, 0
+    shown = None
     while True:
+        gevent.sleep(0.1)
+        if Reporter.newest is not None and Reporter.newest is not shown:
+            shown = Reporter.newest
+            show_run(shown, host, path)
+
+
+def show_run(run: Run, host: str, path: Path) -> None:
+    """Write a line each second until the test is over, and then one that makes them complete."""
+    level, first, before, over = None, 0, 0, False
+    while not over:
         gevent.sleep(1)
-        run = Reporter.newest
-        if run is None:
-            continue
+        over = run.is_reported
         recorder, index = run.recorder, run.profile.level_at(run.elapsed)
         if index != level:
             level, first = index, len(recorder.outcome)

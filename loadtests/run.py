@@ -62,6 +62,10 @@ class Run:
     def elapsed(self) -> float:
         return perf_counter() - self.began
 
+    @property
+    def is_reported(self) -> bool:
+        return bool(self._reported.is_set())
+
     def next_user(self) -> str:
         """Return the name of a new user, unlike any other process's: its streams hang on it."""
         return f"{self.share.part}{next(self._numbers)}"
@@ -109,14 +113,14 @@ class Run:
     def pulse(self) -> None:
         """Note how late the generator's own timers are, and how much of its core it uses."""
         due = perf_counter() + PULSE
-        while not self._reported.is_set():
+        while not self.is_reported:
             gevent.sleep(due - perf_counter())
             now = perf_counter()
             self.recorder.pulse(now, now - due)
             due = now + PULSE
 
     def time_out(self) -> None:
-        while not self._reported.is_set():
+        while not self.is_reported:
             gevent.sleep(1)
             for client in list(self.clients):
                 client.close_if_overdue(perf_counter())

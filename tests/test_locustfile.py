@@ -189,8 +189,12 @@ def check_merged(record: dict[str, Any], server: Sink) -> None:
     assert sum(record["timeline"]["acknowledged"]) == server.count
 
 
+def rates(progress: Path) -> list[int]:
+    return [json.loads(line)["rate"] for line in progress.read_text().splitlines()]
+
+
 def test_the_web_ui_starts_it_shows_it_and_stops_it(tmp_path: Path) -> None:
-    record, port = tmp_path / "record.json", free_port()
+    record, progress, port = tmp_path / "record.json", tmp_path / "progress.jsonl", free_port()
     with (
         sink() as server,
         locust(
@@ -199,6 +203,7 @@ def test_the_web_ui_starts_it_shows_it_and_stops_it(tmp_path: Path) -> None:
             f"--web-port={port}",
             "--web-host=127.0.0.1",
             f"--record={record}",
+            f"--progress={progress}",
             *SMOKE,
         ),
     ):
@@ -215,6 +220,10 @@ def test_the_web_ui_starts_it_shows_it_and_stops_it(tmp_path: Path) -> None:
         found = json.loads(record.read_text())
         assert found["levels"] == []
         assert sum(found["acknowledged"].values()) == server.count - shown
+        wait_until(lambda: sum(rates(progress)) == server.count)
+        lines = rates(progress)
+        time.sleep(1.5)  # nothing to wait for: no line more comes
+        assert rates(progress) == lines
 
 
 def ask(port: int, path: str, **form: str) -> Any:

@@ -1,10 +1,17 @@
 """Each rule provoked."""
 
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
+
 import pytest
 
-from loadtests.observe import machine_shares
+from loadtests.observe import Observation, cpu_seconds, machine_shares
 from loadtests.results import Generator, Machine, Reconciliation
+from loadtests.stack import Stack
 from loadtests.validity import level_reasons, trial_reasons
+from tests.parts import wait_until
 
 QUIET = Machine(stolen_share=0.01, others_share=0.05, restarted=[])
 GOOD = Generator(cpu_share=0.6, loop_lag_p99_ms=10.0, sent_share=None)
@@ -57,6 +64,20 @@ def test_stolen_time_and_other_work_are_shares_of_all_of_it() -> None:
     before = {"user": 10.0, "idle": 10.0, "iowait": 0.0, "steal": 1.0, "guest": 4.0}
     after = {"user": 15.0, "idle": 13.0, "iowait": 1.0, "steal": 2.0, "guest": 9.0}
     assert machine_shares(before, after, ours=3.0) == (0.1, 0.2)
+
+
+def test_work_of_a_stranger_is_seen_and_makes_a_trial_invalid(stack: Stack) -> None:
+    """A real one, on a quarter of the cores at least."""
+    with ExitStack() as stop:
+        observed = Observation(stack, {})
+        for _ in range((os.cpu_count() or 1) // 4 + 1):
+            busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+            stop.callback(busy.wait)
+            stop.callback(busy.kill)
+        wait_until(lambda: cpu_seconds(busy.pid) > 0.5)
+        observed.end()
+    (reason,) = trial_reasons("async_dedup", counts(), observed.machine | {"stolen_share": 0.0})
+    assert "of the CPU time went to other work on this machine" in reason
 
 
 def test_systems_that_know_less_are_fine() -> None:
