@@ -192,6 +192,7 @@ def test_mysql_is_as_durable_as_the_native_one(tmp_path: Path) -> None:
     of_the_place = (
         "no-defaults",
         "datadir",
+        "tmpdir",
         "socket",
         "pid-file",
         "port",

@@ -175,6 +175,14 @@ def test_mysql_is_durable_and_speaks_utf8(stack: Stack) -> None:
         assert cursor.fetchone() == (1, "utf8mb4", "127.0.0.1")
 
 
+def test_mysql_shares_no_folder_with_other_servers(stack: Stack) -> None:
+    """One that starts removes the temporary tables that it finds, an install's among them."""
+    with stack.mysql.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT @@tmpdir")
+        assert cursor.fetchone() == (str(stack.mysql.temporary),)
+    assert f"--tmpdir={stack.mysql.temporary}" in stack.mysql._install_command(stack.mysql.data)
+
+
 def test_redis_is_on_disk_before_it_answers_and_drops_nothing(stack: Stack) -> None:
     with redis.Redis(port=stack.settings.redis_port, decode_responses=True) as client:
         kept = client.config_get("append*", "maxmemory-policy")

@@ -44,6 +44,8 @@ class MySQL:
         # The two flavours can't read each other's files.
         self.data = home / ("mariadb" if self.is_mariadb else "mysql")
         self.init_file = home / "init.sql"
+        # In a folder that they share, a server that starts removes what another has there.
+        self.temporary = home / "tmp"
         self.socket = home / "mysql.sock"
         if len(os.fsencode(self.socket)) > SOCKET_PATH_LIMIT:
             self.socket = Path(tempfile.mkdtemp(prefix="twins-")) / "mysql.sock"
@@ -57,6 +59,7 @@ class MySQL:
         """Write what `command` needs. `run` carries out the install; an unfinished one is done again."""
         # Closed to other users: who reaches the Unix socket is root there.
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.temporary.mkdir(exist_ok=True)
         self.init_file.write_text(self._init_sql())
         if self.data.exists():
             return
@@ -66,15 +69,16 @@ class MySQL:
         unfinished.rename(self.data)
 
     def _install_command(self, folder: Path) -> list[str]:
+        folders = [f"--datadir={folder}", f"--tmpdir={self.temporary}"]
         if not self.is_mariadb:
-            return [self.binary, "--no-defaults", "--initialize-insecure", f"--datadir={folder}", *_as_root()]
+            return [self.binary, "--no-defaults", "--initialize-insecure", *folders, *_as_root()]
         installer = find_program("mariadb-install-db", "mysql_install_db")
         if installer is None:
             raise StackError(f"{self.binary} is there, but mariadb-install-db is not; reinstall MariaDB")
         return [
             installer,
             "--no-defaults",
-            f"--datadir={folder}",
+            *folders,
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
             *_as_root(),
@@ -85,6 +89,7 @@ class MySQL:
             self.binary,
             "--no-defaults",
             f"--datadir={self.data}",
+            f"--tmpdir={self.temporary}",
             f"--socket={self.socket}",
             f"--pid-file={self.home / 'mysql.pid'}",
             f"--port={self.settings.mysql_port}",
