@@ -1,9 +1,11 @@
 """One private stack for the whole test run, on free ports, in a folder that goes with it."""
 
+import os
 import random
 import socket
 import tempfile
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,8 @@ from shared.db import make_background_engine
 from shared.settings import Settings
 from tests.observed import Observed, observe
 
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 URL_FIXTURES = {"naive_sync": "naive_url", "async_dedup": "async_url"}
 
 
@@ -24,12 +28,22 @@ def is_free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
+def shuffled_ports() -> Iterator[int]:
+    """Yield each port of this process once: those of a stack that has not started yet look free."""
+    # Below the range from which the kernel takes the ports of outgoing connections.
+    every = range(20_000, 30_000)
+    mine = every[WORKER::WORKERS]
+    yield from random.sample(mine, len(mine))
+
+
+PORTS = shuffled_ports()
+
+
 def free_settings() -> Settings:
     """Settings with every port free at this moment, and a flush often enough to wait for."""
     names = [name for name in Settings.model_fields if name.endswith("_port")]
-    # Below the range from which the kernel takes the ports of outgoing connections.
-    ports = filter(is_free, random.sample(range(20_000, 30_000), 100))
-    return Settings(flush_interval=0.5).model_copy(update=dict(zip(names, ports, strict=False)))
+    ports = islice(filter(is_free, PORTS), len(names))
+    return Settings(flush_interval=0.5).model_copy(update=dict(zip(names, ports, strict=True)))
 
 
 @pytest.fixture(scope="session")
@@ -51,13 +65,13 @@ def run_dir() -> Iterator[Path]:
         yield Path(folder).resolve()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def naive_url(stack: Stack) -> str:
     stack.start_twin("naive_sync")
     return stack.base_url("naive_sync")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def async_url(stack: Stack) -> str:
     stack.start_twin("async_dedup")
     return stack.base_url("async_dedup")
@@ -69,9 +83,9 @@ def twin_url(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(URL_FIXTURES[request.param]))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def observed() -> Iterator[Observed]:
-    """Prometheus with a short run of both twins, which still run."""
+    """Prometheus with a short run of both twins, which still run: until the end of the tests is too dear."""
     with (
         tempfile.TemporaryDirectory(prefix="twins-") as folder,
         observe(Path(folder), free_settings()) as watched,

@@ -4,6 +4,8 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -39,15 +41,20 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
-@pytest.fixture
-def open_report(browser: Browser, tmp_path: Path) -> Iterator[OpenReport]:
-    """Writes and opens a report; fails the test for any message on the console and any other request."""
+@cache
+def rendered(made: str) -> str:
+    return report.render(json.loads(made))
+
+
+@contextmanager
+def reports(browser: Browser, folder: Path) -> Iterator[OpenReport]:
+    """Writes and opens reports; fails at the end for any message on the console and any other request."""
     told: list[str] = []
     context = browser.new_context(offline=True)
-    file = tmp_path / "report.html"
+    file = folder / "report.html"
 
     def open_it(shown: Results, width: int = 1280, dark: bool = False) -> Page:
-        report.write(shown, file)
+        file.write_text(rendered(json.dumps(shown)))
         page = context.new_page()
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme="dark" if dark else "light")
@@ -63,8 +70,27 @@ def open_report(browser: Browser, tmp_path: Path) -> Iterator[OpenReport]:
     assert told == []
 
 
+@pytest.fixture
+def open_report(browser: Browser, tmp_path: Path) -> Iterator[OpenReport]:
+    with reports(browser, tmp_path) as open_it:
+        yield open_it
+
+
+@pytest.fixture(scope="module")
+def page_of_everything(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """For tests that only read it, as `page_of_twins`: to draw one takes seconds."""
+    with reports(browser, tmp_path_factory.mktemp("everything")) as open_it:
+        yield open_it(everything())
+
+
+@pytest.fixture(scope="module")
+def page_of_twins(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with reports(browser, tmp_path_factory.mktemp("twins")) as open_it:
+        yield open_it(full(6))
+
+
 def wait_until_drawn(page: Page) -> None:
-    expect(page.locator(".chart:not(:has(svg))")).to_have_count(0)
+    page.wait_for_selector(".chart:not(:has(svg))", state="detached")
 
 
 def everything() -> Results:
@@ -96,8 +122,8 @@ def paths(page: Page, name: str, colour: str) -> int:
     return page.locator(f'[data-panel="{name}"] svg path[stroke="{colour}"]').count()
 
 
-def test_every_section_is_drawn_with_its_data(open_report: OpenReport) -> None:
-    page = open_report(everything())
+def test_every_section_is_drawn_with_its_data(page_of_everything: Page) -> None:
+    page = page_of_everything
     panels = panels_of(page)
     assert set(panels) == set(PANELS)
     for name, panel in panels.items():
@@ -112,9 +138,9 @@ def test_every_section_is_drawn_with_its_data(open_report: OpenReport) -> None:
         assert page.locator(f'[data-panel="{name}"] svg path').count() > len(shown), name
 
 
-def test_the_curves_are_in_the_picture(open_report: OpenReport) -> None:
+def test_the_curves_are_in_the_picture(page_of_everything: Page) -> None:
     """What the library was told is not yet what it drew."""
-    page = open_report(everything())
+    page = page_of_everything
     for name in ("latency-ramp", "timeline", "curve", "rate-ramp", "offered-knee"):
         for colour in ("#d55e00", "#0072b2", "#009e73"):
             assert paths(page, name, colour) >= len(drawn(page, name)), (name, colour)
@@ -136,8 +162,8 @@ def test_the_figures_are_those_of_the_results(open_report: OpenReport) -> None:
     assert "2 pairs: demo, no interval" in page.locator("#ratio").locator("..").inner_text()
 
 
-def test_six_pairs_have_an_interval(open_report: OpenReport) -> None:
-    text = open_report(full(6)).locator(".facts").inner_text()
+def test_six_pairs_have_an_interval(page_of_twins: Page) -> None:
+    text = page_of_twins.locator(".facts").inner_text()
     assert "97% interval" in text
     assert "p95 ratio, 500 users" in text
 
@@ -208,8 +234,8 @@ def test_it_begins_with_the_pair_nearest_to_the_median(open_report: OpenReport) 
     assert page.locator("#timeline-view").evaluate("s => s.selectedOptions[0].text") == "ramp, pair 2"
 
 
-def test_who_cannot_see_it_gets_names_and_an_order(open_report: OpenReport) -> None:
-    page = open_report(everything())
+def test_who_cannot_see_it_gets_names_and_an_order(page_of_everything: Page) -> None:
+    page = page_of_everything
     assert page.locator("html").get_attribute("lang") == "en"
     assert page.title().strip()
     assert page.locator("main").count() == page.locator("h1").count() == 1
@@ -235,9 +261,9 @@ def test_who_cannot_see_it_gets_names_and_an_order(open_report: OpenReport) -> N
     assert set(links) <= set(ids)
 
 
-def test_no_colour_alone(open_report: OpenReport) -> None:
+def test_no_colour_alone(page_of_everything: Page) -> None:
     """Each subject has a line and a symbol of its own, each part of a bar a pattern."""
-    page = open_report(everything())
+    page = page_of_everything
     for name in ("latency-ramp", "offered-knee"):
         lines = [(str(each["lineStyle"]["type"]), each["symbol"]) for each in drawn(page, name)[0]]
         assert len(set(lines)) == len(lines)
@@ -306,9 +332,8 @@ def test_missing_values_leave_gaps(open_report: OpenReport) -> None:
     assert {"where", "cpu"}.isdisjoint(panels_of(open_report(made)))
 
 
-def test_a_run_without_failures_says_so(open_report: OpenReport) -> None:
-    page = open_report(full(6))
-    assert page.get_by_text("No request failed in any valid level.").count() == 1
+def test_a_run_without_failures_says_so(page_of_twins: Page) -> None:
+    assert page_of_twins.get_by_text("No request failed in any valid level.").count() == 1
 
 
 def test_hostile_words_stay_words(open_report: OpenReport) -> None:
@@ -342,7 +367,7 @@ def test_the_same_results_give_the_same_page() -> None:
 
 
 def test_the_page_holds_no_raw_data() -> None:
-    text = report.render(everything())
+    text = rendered(json.dumps(everything()))
     library = (report.HERE / "vendor" / "echarts.common.min.js").read_text()
     assert len(text) - len(library) < 400_000
     assert everything()["trials"][0]["levels"][0]["histogram"] not in text

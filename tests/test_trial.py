@@ -4,7 +4,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from loadtests import bench, driver
 from loadtests.driver import Driver
 from loadtests.generator import Progress, Show
-from loadtests.profiles import PROFILES, at_rate
+from loadtests.profiles import PROFILES, SMOKE, at_rate
 from loadtests.reconcile import Table, connect, rest
 from loadtests.results import Trial, Turn
 from loadtests.stack import Stack
@@ -40,10 +39,16 @@ def once(action: Callable[[], bool | None]) -> Show:
     return show
 
 
+@pytest.fixture
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROFILES, SMOKE.name, SMOKE.with_level_seconds([1]))
+
+
 def measured(stack: Stack, turn: Turn, action: Callable[[], bool | None]) -> Trial:
     return run_trial(stack, turn, seed=1, show=once(action))
 
 
+@pytest.mark.usefixtures("_short")
 def test_processes_that_died_or_were_started_again_make_a_trial_invalid(stack: Stack) -> None:
     def crash() -> None:
         stack.kill("worker")
@@ -57,6 +62,7 @@ def test_processes_that_died_or_were_started_again_make_a_trial_invalid(stack: S
     assert found["cpu_seconds"]["worker"] == 0
 
 
+@pytest.mark.usefixtures("_short")
 def test_a_twin_that_is_gone_is_measured_to_the_end(stack: Stack) -> None:
     found = measured(stack, NAIVE, lambda: stack.kill("naive_sync"))
     assert "died or restarted: app" in found["invalid_reasons"]
@@ -122,38 +128,13 @@ def test_after_a_spike_its_users_are_gone_at_once(stack: Stack, floor: str) -> N
     assert spike.timeline["acknowledged"][-2] < 200
 
 
-def test_where_the_generator_is_starved_there_is_no_knee(
-    stack: Stack, floor: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(driver, "step_seconds", lambda _: 2.0)
-    starved = Driver(stack, floor, seed=1, show=once(starve))
-    starved.find_knee(lambda _: None, rates=(100.0,))
-    assert starved.knee
-    assert starved.knee["rps"] is None
-    assert starved.knee["limit"].startswith("at 100/s the generator")
-    starved.measure_below_knee(lambda _: None)
-    assert [level["name"] for level in starved.levels] == ["100/s, first try", "100/s"]
-
-
-def test_a_rate_that_a_hiccup_made_too_much_is_tried_once_more(
-    stack: Stack, floor: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(driver, "step_seconds", lambda _: 1.0)
-    monkeypatch.setattr(driver, "generator_reasons", lambda _: [])
-    monkeypatch.setattr(driver, "why_too_much", Mock(side_effect=["slow", None, "slow", "slow"]))
-    steps = Driver(stack, floor, seed=1, show=lambda _: None)
-    steps.find_knee(lambda _: None, rates=(50.0, 60.0), precision=2)
-    assert steps.knee == {"rps": 50.0, "limit": "at 60/s slow"}
-    names = ["50/s, first try", "50/s", "60/s, first try", "60/s"]
-    assert [level["name"] for level in steps.levels] == names
-
-
 def test_the_steps_of_a_knee_are_levels_with_events_of_their_own(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(driver, "step_seconds", lambda _: 1.0)
     monkeypatch.setattr(driver, "generator_reasons", lambda _: [])  # other tests may run beside this one
     monkeypatch.setattr(driver, "why_too_much", lambda _: None)
+    monkeypatch.setattr(driver, "SHARES", (50,))
     stack.start_twin("async_dedup")
     steps = Driver(stack, stack.base_url("async_dedup"), seed=1, show=lambda _: None)
     with connect(stack.settings) as mysql:
@@ -168,9 +149,7 @@ def test_the_steps_of_a_knee_are_levels_with_events_of_their_own(
         rested(steps.acknowledged.total())
         assert table.counts() == steps.acknowledged
     assert steps.knee == {"rps": 100.0, "limit": "100/s is the highest rate that is tried"}
-    assert [level["name"] for level in steps.levels] == [
-        *("50/s", "100/s", "50 % of the knee", "75 % of the knee", "90 % of the knee")
-    ]
+    assert [level["name"] for level in steps.levels] == ["50/s", "100/s", "50 % of the knee"]
     assert {level["profile"] for level in steps.levels} == {"knee"}
     # A unique message that a second step sends again would be seen twice.
     assert sum(seen == 1 for seen in steps.acknowledged.values()) > 0.2 * steps.acknowledged.total()

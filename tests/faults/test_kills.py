@@ -13,17 +13,25 @@ from async_dedup.buffer import Buffer
 from loadtests.stack import Stack
 from shared.model import Issue
 from tests.faults.load import Load, check, load
-from tests.parts import alone, counted, frozen, rows, running, times_seen, wait_until
+from tests.parts import alone, counted, frozen, rows, running, servers_up, times_seen, wait_until
 
 API, WORKER, SCHEDULER = "async_dedup", "worker", "scheduler"
 REQUESTS = 300
 
 
-@pytest.fixture(autouse=True)
-def _twin(stack: Stack) -> Iterator[None]:
+@pytest.fixture(scope="module", autouse=True)
+def _alone(stack: Stack) -> Iterator[None]:
     with alone(stack):
-        stack.start_twin("async_dedup")
         yield
+
+
+@pytest.fixture(autouse=True)
+def _twin(stack: Stack) -> None:
+    """The twin runs, whatever the test before did to it, and has counted nothing yet."""
+    servers_up(stack)
+    stack.stop("worker")  # it registers in Redis once, when it starts
+    stack.reset()
+    stack.start_twin("async_dedup")
 
 
 @pytest.fixture
