@@ -51,6 +51,7 @@ def reports(browser: Browser, folder: Path) -> Iterator[OpenReport]:
     """Writes and opens reports; fails at the end for any message on the console and any other request."""
     told: list[str] = []
     context = browser.new_context(offline=True)
+    context.set_default_timeout(120_000)  # milliseconds; to draw takes a busy machine its time
     file = folder / "report.html"
 
     def open_it(shown: Results, width: int = 1280, dark: bool = False) -> Page:
