@@ -60,6 +60,10 @@ class Display:
     ) -> None:
         self._progress.stop()
 
+    def say(self, text: str) -> None:
+        """Tell what stays to be read."""
+        self._console.print(text, highlight=False, soft_wrap=True)
+
     def step(self, text: str) -> None:
         """Tell what begins now."""
         self._step, self._next_plain = text, 0.0

@@ -4,23 +4,21 @@ A process of its own that reads what Locust writes each second: it outlives each
 is scraped too, and costs the generator nothing.
 """
 
-import json
 import os
 import signal
 import sys
 import threading
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from prometheus_client import Counter, Gauge, start_http_server
 
+from loadtests.tail import SILENCE, Tail
 from shared.settings import Settings
 
 RUN = "BENCH_RUN"
 """The environment variable with the name of the run, set by the bench."""
 LOOK_EVERY = 0.1
-SILENCE = 2.5
-"""Seconds without a line, after which nothing runs any more; more than a scrape interval."""
 
 users = Gauge("loadtest_users", "Users that send.")
 offered_rate = Gauge("loadtest_offered_rate", "Requests per second that are due; open model only, else 0.")
@@ -28,35 +26,6 @@ achieved_rate = Gauge("loadtest_achieved_rate", "Requests per second that were a
 p95 = Gauge("loadtest_p95_seconds", "Client's p95 of the running level so far; NaN without an answer.")
 failures = Counter("loadtest_failures", "Requests that failed, as the client sees it.")
 running = Gauge("loadtest_running", "1 while load is sent.", ("profile", "target", "run"))
-
-
-class Tail:
-    """The lines of a file that is written now, deleted and written again; not even the last is missed."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: IO[str] | None = None
-        self._part = ""
-
-    def lines(self) -> list[dict[str, Any]]:
-        """Return what is new, from one file at a time."""
-        if self._file is None and self._path.exists():
-            self._file, self._part = self._path.open(), ""
-        if self._file is None:
-            return []
-        replaced = self._replaced()  # asked first: until then lines may come
-        *whole, self._part = (self._part + self._file.read()).split("\n")
-        if replaced:
-            self._file.close()
-            self._file = None
-        return [json.loads(line) for line in whole]
-
-    def _replaced(self) -> bool:
-        assert self._file is not None
-        try:
-            return not os.path.samestat(self._path.stat(), os.fstat(self._file.fileno()))
-        except FileNotFoundError:
-            return True
 
 
 class View:

@@ -204,8 +204,10 @@ def show_run(run: Run, host: str, path: Path) -> None:
             "rate": len(recorder.outcome) - before,
             "p95_ms": recorder.p95_since(first),
             "failed": recorder.failed.total(),
+            "failed_by": dict(recorder.failed),
             "offered": run.share.rate or None,
             "profile": run.profile.name,
+            "level": run.profile.words_at(run.elapsed),
             "target": host,
         }
         before = len(recorder.outcome)

@@ -18,6 +18,7 @@ from loadtests.plan import parts, planned_seconds, turns
 from loadtests.results import Environment, Knee, Level, Results, Trial, Turn
 from loadtests.running import Running
 from loadtests.stack import Stack
+from loadtests.stack.observers import LIVE
 from loadtests.trial import run_floor, run_other, run_trial
 from shared.settings import Settings
 
@@ -57,6 +58,8 @@ class Measurement:
             for role in ("mysql", "redis"):
                 stack.start(role)
             stack.start_observers()
+            if stack.alive(LIVE):
+                display.say(f"Live: {stack.base_url(LIVE)}")
             self._environment = environment.describe(stack)
             for profile, planned in self._turns.items():
                 display.step(f"{profile}: floor, a handler that does nothing")

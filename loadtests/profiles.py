@@ -41,6 +41,13 @@ class Profile:
             end += level.seconds
         return len(self.levels) - 1 if seconds < end else None
 
+    def words_at(self, seconds: float) -> str:
+        """Tell somebody who watches what runs."""
+        index = self.level_at(seconds)
+        if index is None:
+            return "waiting for the last answers"
+        return "warm-up" if index < 0 else f"level {index + 1} of {len(self.levels)}"
+
     @property
     def spans(self) -> list[tuple[float, float]]:
         """From when to when each level is measured, in seconds after the start."""

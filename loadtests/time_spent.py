@@ -1,12 +1,12 @@
 """Where the time of a request went, by the twin's own metrics."""
 
-import http.client
 from collections import defaultdict
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from loadtests.scrape import fetch
 from shared.event import PATH
 
 TIMEOUT = 5.0
@@ -25,15 +25,8 @@ class TimeSpent(NamedTuple):
 
 def read(base_url: str) -> TimeSpent | None:
     """Ask a twin; None where it does not answer."""
-    url = urlsplit(base_url)
-    connection = http.client.HTTPConnection(str(url.hostname), url.port, timeout=TIMEOUT)
-    try:
-        connection.request("GET", "/metrics")
-        return parse(connection.getresponse().read().decode())
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
+    exposition = fetch(urlsplit(base_url).netloc, TIMEOUT)
+    return None if exposition is None else parse(exposition)
 
 
 def parse(exposition: str) -> TimeSpent:

@@ -24,6 +24,8 @@ class Settings(BaseSettings):
     naive_metrics_port: int = 9006
     """The naive twin's metrics once more: a scrape must not wait for a free thread."""
     load_exporter_port: int = 9007
+    live_port: int = 9008
+    """The page that shows a run while it goes on."""
     prometheus_port: int = 19090
     mysql_exporter_port: int = 19104
     redis_exporter_port: int = 19121

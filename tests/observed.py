@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 from loadtests.generator import Load, generate
+from loadtests.live.sampler import Sample
 from loadtests.profiles import SMOKE
 from loadtests.stack import Stack
 from shared.settings import Settings
@@ -40,6 +41,13 @@ class Observed:
     def largest(self, query: str) -> float:
         """Return the largest value that any series of `query` had in the run."""
         return max(float(value) for series in self.range(query) for _, value in series["values"])
+
+
+def seen(live: str) -> list[Sample]:
+    """Return the samples that the live page at this address has."""
+    with urlopen(f"{live}/events", timeout=10) as stream:
+        data = next(line for line in stream if line.startswith(b"data: "))
+    return list(json.loads(data.removeprefix(b"data: ")))
 
 
 @contextmanager

@@ -61,6 +61,7 @@ def test_it_ends_well_and_tells_where_the_results_are(run: Run) -> None:
     ended, found, _ = run
     assert ended.returncode == bench.status(cast("Results", found)), ended.stdout + ended.stderr
     assert ended.returncode != bench.FAILED
+    assert "Live: http://127.0.0.1:" in ended.stdout
     assert "smoke: floor" in ended.stdout
     assert "smoke: pair 1 of 1, naive_sync" in ended.stdout
     assert "p95 so far" in ended.stdout

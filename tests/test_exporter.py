@@ -7,7 +7,8 @@ from typing import Any
 
 from prometheus_client import REGISTRY
 
-from loadtests.exporter import Tail, View, follow
+from loadtests.exporter import View, follow
+from loadtests.tail import Tail
 from tests.parts import wait_until
 
 LINE = {

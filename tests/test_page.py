@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from loadtests import page as report
-from loadtests.bootstrap import BROWSERS, NO_BROWSER, find_program
 from loadtests.page.parts import Panel
 from loadtests.results import Level, Results
+from tests.browser import chromium
 from tests.samples import full, level, other, results, trial
 
 HOSTILE = "</script><script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\">"
@@ -24,21 +24,13 @@ PANELS = (
     *("latency-ramp", "latency-spike", "ratio-ramp", "ratio-spike", "ratio-knee", "timeline", "curve"),
     *("rate-ramp", "rate-spike", "offered-knee", "failures", "where", "cpu", "freshness"),
 )
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-)
 OpenReport = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    program = find_program(*BROWSERS)
-    assert program, NO_BROWSER
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=FLAGS)
+    with chromium() as running:
         yield running
-        running.close()
 
 
 @cache
@@ -351,7 +343,7 @@ def test_hostile_words_stay_words(open_report: OpenReport) -> None:
     page.locator('[data-panel="failures"] .chart').hover()
     assert "broken" not in page.evaluate("document.title.replace(/<.*>/s, '')")
     assert page.locator("img").count() == 0
-    assert page.locator("script").count() == 3
+    assert page.locator("script").count() == 1 + len(report.SCRIPTS)
 
 
 def test_paper_has_no_controls(open_report: OpenReport) -> None:

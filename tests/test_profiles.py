@@ -11,6 +11,8 @@ def test_a_profile_knows_its_levels() -> None:
     levels = [TWO.level_at(seconds) for seconds in (0, 2.9, 3, 8.9, 9, 14.9, 15)]
     assert levels == [-1, -1, 0, 0, 1, 1, None]
     assert [TWO.users_at(seconds) for seconds in (0, 3, 9, 15)] == [10, 10, 50, 50]
+    words = [TWO.words_at(seconds) for seconds in (0, 3, 9, 15)]
+    assert words == ["warm-up", "level 1 of 2", "level 2 of 2", "waiting for the last answers"]
     assert TWO.seconds == 15
     assert TWO.spans == [(4, 9), (9, 15)]
 

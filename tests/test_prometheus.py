@@ -12,7 +12,7 @@ from loadtests.profiles import SMOKE
 from loadtests.stack import Stack, observers
 from loadtests.stack.__main__ import observed as told
 from tests.conftest import free_settings
-from tests.observed import TWINS, Observed
+from tests.observed import TWINS, Observed, seen
 
 GRAFANA = ROOT / "grafana"
 JOBS = {
@@ -56,6 +56,14 @@ def test_the_generator_tells_what_it_sends(observed: Observed) -> None:
     assert 0 < observed.largest("loadtest_p95_seconds > 0") < 30
 
 
+def test_the_live_page_saw_the_same_run(observed: Observed) -> None:
+    samples = seen(observed.stack.base_url("live"))
+    loads = [sample["load"] for sample in samples if sample["load"]]
+    assert {(load["profile"], load["subject"]) for load in loads} == {(SMOKE.name, twin) for twin in TWINS}
+    for twin in TWINS:
+        assert any(sample["charts"]["p95"].get(twin) for sample in samples), twin
+
+
 def test_processes_are_told_apart(observed: Observed) -> None:
     names = {series["metric"]["groupname"] for series in observed.range("process:cpu:cores > 0")}
     wanted = {"naive_sync", "async_dedup", "worker", "scheduler", "mysql", "redis", "generator", "observers"}
@@ -72,13 +80,14 @@ def test_what_observes_is_nice_to_the_generator(run_dir: Path) -> None:
             assert set(process.cpu_affinity() or ()) == (stack.generator_cpus() or os.sched_getaffinity(0))
 
 
-def test_without_prometheus_nothing_is_observed_and_it_says_how(
+def test_without_prometheus_there_is_the_live_page_and_it_says_how(
     run_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(observers, "find_program", lambda *_: None)
     with Stack(run_dir, free_settings()) as stack:
         stack.start_observers()
-        assert stack.observers() == ()
+        assert stack.observers() == ("live",)
+        assert stack.base_url("live") in told(stack)
         assert "make setup-observability" in told(stack)
 
 

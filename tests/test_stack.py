@@ -25,6 +25,7 @@ from loadtests.stack.servers import SOCKET_PATH_LIMIT
 from loadtests.stack.state import State, holder
 from shared.settings import Settings
 from tests.conftest import free_settings, is_free
+from tests.observed import seen
 
 AS_NORMAL_USER = """
 import os, sys
@@ -112,6 +113,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
         ("async_dedup", "ASYNC_PORT"),
         ("worker", "WORKER_METRICS_PORT"),
         ("scheduler", "SCHEDULER_METRICS_PORT"),
+        ("live", "LIVE_PORT"),
     ],
 )
 def test_a_taken_port_is_named_with_the_variable_that_moves_it(
@@ -262,6 +264,9 @@ def test_up_status_and_down(cli: CommandLine) -> None:
     first = cli("up")
     assert first.returncode == 0, first.stderr
     assert f"curl -s http://127.0.0.1:{cli.settings.async_port}/api/v1/errors" in first.stdout
+    live = f"http://127.0.0.1:{cli.settings.live_port}"
+    assert f"live page    {live}\n" in first.stdout
+    assert seen(live)[0]["running"] == ["naive_sync", "async_dedup"]
     again = cli("up")
     assert (again.returncode, again.stdout.splitlines()[0]) == (0, "already up:")
     assert cli("status").stdout.count(" up ") == 6 + len(define_observers(cli.run_dir, cli.settings))

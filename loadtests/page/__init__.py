@@ -19,7 +19,7 @@ from loadtests.verdict import verdict
 
 FILE = "report.html"
 HERE = Path(__file__).parent
-SCRIPTS = (HERE / "vendor" / "echarts.common.min.js", HERE / "page.js")
+SCRIPTS = (HERE / "vendor" / "echarts.common.min.js", HERE / "common.js", HERE / "page.js")
 SECTIONS = (
     *(latency.by_load, latency.ratios, timeline.through_the_run, curve.curves),
     *(capacity.rates, capacity.at_offered_rates, capacity.failed),

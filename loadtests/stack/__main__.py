@@ -64,9 +64,10 @@ Try:  curl -s {async_}/api/v1/errors/log -H 'Content-Type: application/json' -d 
 
 
 def observed(stack: Stack) -> str:
-    if not stack.observers():
-        return "not observed: no Prometheus is installed; `make setup-observability` installs it"
-    return f"prometheus   {stack.base_url('prometheus')}"
+    live = f"live page    {stack.base_url('live')}"
+    if not stack.alive("prometheus"):
+        return f"{live}\nNo Prometheus is installed; `make setup-observability` installs it"
+    return f"{live}\nprometheus   {stack.base_url('prometheus')}"
 
 
 def up(run_dir: Path) -> int:

@@ -1,6 +1,6 @@
-"""Prometheus and its exporters: used where they are installed, beside the generator and never beside a twin.
+"""What watches a run: the live page, and Prometheus with its exporters where they are installed.
 
-They have the lowest priority on the generator's core, so that it does not wait for them.
+They are beside the generator and never beside a twin, with the lowest priority: it does not wait for them.
 """
 
 import json
@@ -16,6 +16,7 @@ from shared.settings import Settings
 CONFIG = ROOT / "grafana"
 PROGRESS = "progress.jsonl"
 """In the run folder: what the generator tells each second."""
+LIVE = "live"
 LAST = ["nice", "-n", "19"]
 MYSQL = ("global_variables", "slave_status", "info_schema.innodb_cmp", "info_schema.innodb_cmpmem")
 """Collectors of what nobody looks at, or of what the twins' account may not see."""
@@ -23,7 +24,7 @@ NODE = ("cpu", "diskstats", "filesystem", "loadavg", "meminfo", "pressure", "sta
 
 
 def define_observers(run_dir: Path, s: Settings) -> dict[str, Role]:
-    """Every one that is installed, in the order in which they start; none without Prometheus."""
+    """Every one that is installed, in the order in which they start: the live page always."""
     programs = (
         ("mysql_exporter", s.mysql_exporter_port, "prometheus-mysqld-exporter", _mysql_options(run_dir)),
         ("redis_exporter", s.redis_exporter_port, "prometheus-redis-exporter", _redis_options(s)),
@@ -31,9 +32,10 @@ def define_observers(run_dir: Path, s: Settings) -> dict[str, Role]:
         ("process_exporter", s.process_exporter_port, "prometheus-process-exporter", _process_options()),
         ("prometheus", s.prometheus_port, "prometheus", _prometheus_options(run_dir)),
     )
+    roles = {LIVE: _live(run_dir, s)}
     if find_program("prometheus") is None:
-        return {}
-    roles = {"load_exporter": _load_exporter(run_dir, s)}
+        return roles
+    roles["load_exporter"] = _load_exporter(run_dir, s)
     for name, port, program, options in programs:
         if found := find_program(program):
             command = [*LAST, found, f"--web.listen-address={LOOPBACK}:{port}", *options]
@@ -42,7 +44,8 @@ def define_observers(run_dir: Path, s: Settings) -> dict[str, Role]:
 
 
 def write_config(run_dir: Path, s: Settings, observers: dict[str, Role]) -> None:
-    """Everything that the commands of `define_observers` read."""
+    """Everything that the commands of `define_observers` read, and nothing of an earlier run."""
+    (run_dir / PROGRESS).unlink(missing_ok=True)
     home = run_dir / "prometheus"
     home.mkdir(mode=0o700, exist_ok=True)
     for name in ("prometheus.yml", "rules.yml"):
@@ -62,12 +65,18 @@ def targets(s: Settings, observers: dict[str, Role]) -> dict[str, str]:
         "worker": s.worker_metrics_port,
         "scheduler": s.scheduler_metrics_port,
     }
-    exporters = {name.removesuffix("_exporter"): role.address for name, role in observers.items()}
+    exporters = {
+        name.removesuffix("_exporter"): role.address for name, role in observers.items() if name != LIVE
+    }
     return {job: f"{s.host}:{port}" for job, port in ports.items()} | exporters
 
 
 def _role(name: str, port: int, command: list[str], path: str = METRICS) -> Role:
     return Role(LOOPBACK, port, f"{name.upper()}_PORT", command, partial(answers, LOOPBACK, port, path))
+
+
+def _live(run_dir: Path, s: Settings) -> Role:
+    return _role(LIVE, s.live_port, [*LAST, *PYTHON_MODULE, "loadtests.live", str(run_dir)], path="/")
 
 
 def _load_exporter(run_dir: Path, s: Settings) -> Role:

@@ -113,7 +113,7 @@ class Stack:
         self.start(*ROLES_OF[twin])
 
     def start_observers(self) -> None:
-        """Start Prometheus and its exporters where Prometheus is installed. Needs MySQL and Redis."""
+        """Start what watches a run, Prometheus where it is installed. Needs MySQL and Redis."""
         if self._observers:
             observers.write_config(self.run_dir, self.settings, self._observers)
             self.start(*self._observers)

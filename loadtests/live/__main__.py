@@ -1,0 +1,30 @@
+"""Serves the page until SIGTERM: `python -m loadtests.live RUN_DIR`, started by the stack of that folder."""
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from loadtests.live.feed import Feed
+from loadtests.live.sampler import Sampler
+from loadtests.live.server import serve
+from shared.settings import Settings
+
+EVERY = 2.0
+"""Seconds between two samples: each costs a twin the text of a scrape."""
+
+
+def main() -> None:
+    settings, stop, feed = Settings(), threading.Event(), Feed()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    sampler = Sampler(Path(sys.argv[1]), settings, stack_pid=os.getppid())
+    with serve(settings.live_port, feed):
+        feed.add(sampler.sample())
+        while not stop.wait(EVERY):
+            feed.add(sampler.sample())
+
+
+if __name__ == "__main__":
+    main()

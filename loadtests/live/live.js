@@ -1,0 +1,190 @@
+"use strict";
+
+// Draws the samples as they come. Lines are named in the samples: a twin, or a twin and more ("naive_sync 503").
+
+const KEPT = 600; // seconds
+const GAP = 10; // seconds between two samples that no line is drawn across
+const SILENCE = 8000; // milliseconds, when several samples are overdue
+const RETRY = 2000;
+
+const CHARTS = {
+  p95: { scale: "log", unit: "ms", none: "No answer yet." },
+  rates: { scale: "value", unit: "", none: "No answer yet." },
+  failed: { scale: "value", unit: "/s", none: "No request has failed.", otherwise: 0 },
+  queue: { scale: "value", unit: "", none: "async_dedup has not run yet." },
+  freshness: { scale: "value", unit: "s", none: "async_dedup has not run yet." },
+};
+const OWN = {
+  users: { color: "#999999", dash: [10, 3, 2, 3] },
+  "first events waiting": { color: "#009e73", dash: "solid" },
+  "fingerprints not flushed": { color: "#cc79a7", dash: [7, 4] },
+  "oldest first event waiting": { color: "#009e73", dash: "solid" },
+  "event to row, p95": { color: "#e69f00", dash: [2, 3] },
+  "since the last flush": { color: "#cc79a7", dash: [7, 4] },
+};
+const KINDS = { 500: "solid", 503: [7, 4], timeout: [2, 3], connection: [10, 3, 2, 3], client: [2, 3] };
+
+let samples = [];
+
+function styleOf(name) {
+  if (OWN[name]) return OWN[name];
+  const [subject, kind] = name.split(/,? /);
+  const style = STYLES[subject] || STYLES.other;
+  return { color: style.color, dash: kind ? KINDS[kind] || [4, 2] : style.dash };
+}
+
+function linesOf(id) {
+  const drawn = samples.flatMap((sample) => Object.entries(sample.charts[id] || {}));
+  return [...new Set(drawn.filter(([, value]) => value !== null).map(([name]) => name))].sort(byTwin);
+}
+
+// Not in the order in which they came, which a reload would change.
+function byTwin(one, other) {
+  const order = [...Object.keys(STYLES), ...Object.keys(OWN)];
+  const place = (name) => order.findIndex((start) => name.startsWith(start));
+  return place(one) - place(other) || one.localeCompare(other);
+}
+
+function valueOf(sample, id, name) {
+  const point = sample.charts[id];
+  return point ? point[name] ?? CHARTS[id].otherwise ?? null : null;
+}
+
+// --- what ECharts is told ---
+
+function series(id, name) {
+  const { color, dash } = styleOf(name);
+  const data = samples.map((sample) => [sample.at * 1000, valueOf(sample, id, name)]);
+  const width = name.endsWith("client") ? 1.5 : 2.5;
+  return { type: "line", name, data, color, showSymbol: data.length < 3, lineStyle: { width, type: dash } };
+}
+
+function options(id, names) {
+  const size = Math.max(12, 0.75 * parseFloat(getComputedStyle(document.documentElement).fontSize));
+  const y = axis(CHARTS[id], size);
+  const x = axis({ scale: "time" }, size);
+  x.splitLine.show = false;
+  Object.assign(x.axisLabel, { formatter: "{HH}:{mm}:{ss}" });
+  const drawn = names.map((name) => series(id, name));
+  const values = drawn.flatMap((each) => each.data.map(([, value]) => value));
+  return {
+    animation: false,
+    grid: { left: size * 0.5, right: size * 2, top: size, bottom: size * 0.5 },
+    tooltip: { trigger: "axis", confine: true, textStyle: { fontSize: size }, valueFormatter: number },
+    xAxis: { ...x, splitNumber: 4, min: samples[0].at * 1000, max: samples[samples.length - 1].at * 1000 },
+    yAxis: CHARTS[id].scale === "log" ? fitted(y, values) : { ...y, min: 0 },
+    series: drawn,
+  };
+}
+
+// --- what the page shows ---
+
+function short(value, unit) {
+  return value === null ? "-" : `${number(Number(value.toPrecision(3)))} ${unit}`.trim();
+}
+
+function swatch({ color, dash }) {
+  const svg = "http://www.w3.org/2000/svg";
+  const line = document.createElementNS(svg, "line");
+  const dashes = dash === "solid" ? "none" : dash.join(" ");
+  const attributes = { x1: 0, x2: 32, y1: 5, y2: 5, stroke: color, "stroke-width": 3, "stroke-dasharray": dashes };
+  for (const [key, value] of Object.entries(attributes)) line.setAttribute(key, value);
+  const made = document.createElementNS(svg, "svg");
+  made.setAttribute("viewBox", "0 0 32 10");
+  made.setAttribute("aria-hidden", "true");
+  made.append(line);
+  return made;
+}
+
+function draw(id) {
+  const figure = document.getElementById(id);
+  const [legend, canvas, none] = ["legend", "chart", "none"].map((name) => figure.querySelector(`.${name}`));
+  const names = linesOf(id);
+  canvas.hidden = !names.length;
+  none.hidden = Boolean(names.length);
+  const last = samples[samples.length - 1];
+  const figures = names.map((name) => short(valueOf(last, id, name), CHARTS[id].unit));
+  legend.replaceChildren(
+    ...names.map((name, index) => element("li", {}, swatch(styleOf(name)), name, element("b", {}, figures[index]))),
+  );
+  canvas.setAttribute("aria-label", `${figure.querySelector("figcaption").textContent} over the last minutes; now in the list above`);
+  if (!names.length) return;
+  const chart = echarts.getInstanceByDom(canvas) || echarts.init(canvas, null, { renderer: "svg" });
+  chart.resize();
+  chart.setOption(options(id, names), { replaceMerge: ["series"] });
+}
+
+function drawAll() {
+  // Nobody looks, and the machine has other work.
+  if (!document.hidden && samples.length) Object.keys(CHARTS).forEach(draw);
+}
+
+function clock(seconds) {
+  return new Date(seconds * 1000).toLocaleTimeString("en-GB");
+}
+
+function tell(state) {
+  const last = samples.length ? clock(samples[samples.length - 1].at) : "the beginning";
+  const words = {
+    waiting: "Waiting for the first sample",
+    live: "Live",
+    lost: `No contact since ${last}, trying again`,
+    ended: `The run ended at ${last}; the next one will show here by itself`,
+  };
+  const shown = document.getElementById("state");
+  if (shown.textContent !== words[state]) shown.textContent = words[state];
+  shown.dataset.state = state;
+}
+
+function what({ load, running }) {
+  if (!load) return running.length ? `${running.join(", ")} up, no load is sent` : "Between two trials: nobody is measured";
+  const rate = `${short(load.rate, "answers/s")}${load.offered ? ` of ${number(load.offered)} due` : ""}`;
+  return `${load.profile}, ${load.level}: ${load.subject}, ${number(load.users)} users, ${rate}`;
+}
+
+// --- where the samples come from ---
+
+function take(batch) {
+  const first = batch[0].at;
+  samples = samples.filter((sample) => sample.at < first);
+  const before = samples[samples.length - 1];
+  if (before && first - before.at > GAP) samples.push({ at: before.at + 1, charts: {} });
+  samples.push(...batch);
+  const last = samples[samples.length - 1];
+  samples = samples.filter((sample) => sample.at > last.at - KEPT);
+  document.getElementById("load").textContent = what(last);
+}
+
+let heard = Date.now();
+
+function connect() {
+  const source = new EventSource("events");
+  source.addEventListener("message", ({ data }) => {
+    heard = Date.now();
+    take(JSON.parse(data));
+    tell("live");
+    drawAll();
+  });
+  source.addEventListener("end", () => tell("ended"));
+  source.addEventListener("error", () => {
+    if (stateNow() === "live") tell("lost");
+    if (source.readyState === EventSource.CLOSED) setTimeout(connect, RETRY);
+  });
+}
+
+function stateNow() {
+  return document.getElementById("state").dataset.state;
+}
+
+for (const [id, { none }] of Object.entries(CHARTS)) {
+  const canvas = element("div", { class: "chart", role: "img", hidden: "" });
+  document.getElementById(id).append(element("ul", { class: "legend" }), canvas, element("p", { class: "none" }, none));
+}
+// A server that is stopped in its tracks keeps the connection.
+setInterval(() => {
+  if (stateNow() === "live" && Date.now() - heard > SILENCE) tell("lost");
+}, 1000);
+new ResizeObserver(drawAll).observe(document.querySelector("main"));
+document.addEventListener("visibilitychange", drawAll);
+tell("waiting");
+connect();

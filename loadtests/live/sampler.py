@@ -1,0 +1,69 @@
+"""Asks what runs for what it has counted, and the generator for what it sees."""
+
+import time
+from pathlib import Path
+from typing import Any, TypedDict
+
+from loadtests.live.charts import CHARTS, TWINS, WORKER, Now, Point
+from loadtests.live.counts import Growth, Window, parse
+from loadtests.live.load import Generator
+from loadtests.scrape import fetch
+from loadtests.stack.observers import PROGRESS, targets
+from loadtests.stack.roles import ROLES_OF
+from loadtests.stack.state import State
+from shared.settings import Settings
+
+TIMEOUT = 2.0
+"""Seconds for one scrape; who does not answer in time has a gap."""
+
+
+class Sample(TypedDict):
+    at: float
+    """Unix time."""
+    running: list[str]
+    """The twins, or who else is measured."""
+    load: dict[str, Any] | None
+    """As `Load`; None while no load is sent."""
+    charts: dict[str, Point]
+
+
+class Process:
+    """One that answers `/metrics`, and what it did lately."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._window = Window()
+        self.grown: Growth | None = None
+        self.gauges: dict[str, float] = {}
+
+    def look(self, runs: bool) -> None:
+        text = fetch(self._address, TIMEOUT) if runs else None
+        if text is None:
+            self._window.clear()
+            self.grown, self.gauges = None, {}
+        else:
+            counters, self.gauges = parse(text)
+            self.grown = self._window.add(time.monotonic(), counters)
+
+
+class Sampler:
+    def __init__(self, run_dir: Path, settings: Settings, stack_pid: int) -> None:
+        self._run_dir, self._stack_pid = run_dir, stack_pid
+        addresses = targets(settings, {})
+        self._processes = {role: Process(addresses[role]) for role in (*TWINS, WORKER)}
+        self._generator = Generator(run_dir / PROGRESS)
+
+    def sample(self) -> Sample:
+        runs = State.read(self._run_dir, self._stack_pid).addresses
+        for role, process in self._processes.items():
+            # Not whoever listens there: a step of the ladder takes its twin's port.
+            process.look(role in runs)
+        grown = {role: process.grown for role, process in self._processes.items() if process.grown}
+        load = self._generator.look(time.monotonic(), {address: role for role, address in runs.items()})
+        now = Now(grown, self._processes["async_dedup"].gauges, load)
+        return {
+            "at": time.time(),
+            "running": [role for role in runs if role in ROLES_OF],
+            "load": load and load._asdict(),
+            "charts": {name: chart(now) for name, chart in CHARTS.items()},
+        }
