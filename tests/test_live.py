@@ -214,6 +214,14 @@ def test_what_real_twins_were_sent_is_in_the_next_sample(
     assert charts["freshness"]["since the last flush"] is not None
 
 
+def test_who_listens_without_being_the_twin_is_not_asked(stack: Stack, naive_url: str) -> None:
+    """A step of the ladder takes its twin's port; of a stack that is not its own it knows nobody."""
+    sampler = Sampler(stack.run_dir, stack.settings, stack_pid=0)
+    sampler.sample()
+    found = sampler.sample()
+    assert (found["charts"]["rates"], found["running"]) == ({}, [])
+
+
 def test_a_twin_that_is_not_up_is_a_gap(stack: Stack, sampler: Sampler) -> None:
     sampler.sample()
     assert sampler.sample()["charts"]["rates"] == {"naive_sync": 0, "async_dedup": 0}
