@@ -109,6 +109,7 @@ def test_every_chart_is_drawn_and_fits(open_page: OpenPage, feed: Feed, samples:
                 chart = page.locator(f"#{name} .chart")
                 size = str(chart.evaluate("chart => chart.clientWidth"))
                 expect(chart.locator("svg")).to_have_attribute("width", size)
+                assert int(size) > 0.8 * min(width, 390)
                 assert page.evaluate("document.documentElement.scrollWidth") <= width
         for name in ("p95", "rates"):
             for colour in ("#d55e00", "#0072b2"):  # those of the report
