@@ -89,10 +89,15 @@ def drawn(page: Page, name: str) -> dict[str, list[list[float | None]]]:
     """Return the points of each line of a chart, as the library holds them."""
     lines: dict[str, list[list[float | None]]] = page.evaluate(
         """name => Object.fromEntries(echarts.getInstanceByDom(document.querySelector(`#${name} .chart`))
-             .getOption().series.map(line => [line.name, line.data]))""",
+             .getOption().series.map(line => [line.name, line.data.map(point => point.value || point)]))""",
         name,
     )
     return lines
+
+
+def between_gaps(sample: Sample) -> Sample:
+    """Return one so much later that no line is drawn to it."""
+    return sample | {"at": sample["at"] + 60, "charts": {"p95": {"async_dedup": 10.0}}}
 
 
 def test_every_chart_is_drawn_and_fits(open_page: OpenPage, feed: Feed, samples: list[Sample]) -> None:
@@ -111,6 +116,10 @@ def test_every_chart_is_drawn_and_fits(open_page: OpenPage, feed: Feed, samples:
                 expect(chart.locator("svg")).to_have_attribute("width", size)
                 assert int(size) > 0.8 * min(width, 390)
                 assert page.evaluate("document.documentElement.scrollWidth") <= width
+        alone = page.locator('#p95 .chart path[fill="#0072b2"]')
+        assert alone.count() == 0
+        feed.add(between_gaps(samples[-1]))
+        expect(alone).to_have_count(1)
         for name in ("p95", "rates"):
             for colour in ("#d55e00", "#0072b2"):  # those of the report
                 assert page.locator(f'#{name} .chart path[stroke="{colour}"]').count() >= 1, (name, colour)

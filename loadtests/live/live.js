@@ -54,9 +54,15 @@ function valueOf(sample, id, name) {
 
 function series(id, name) {
   const { color, dash } = styleOf(name);
-  const data = samples.map((sample) => [sample.at * 1000, valueOf(sample, id, name)]);
+  const values = samples.map((sample) => valueOf(sample, id, name));
+  const isGap = (index) => (values[index] ?? null) === null;
+  const data = values.map((value, index) => {
+    const point = [samples[index].at * 1000, value];
+    // No line reaches a value between two gaps.
+    return isGap(index - 1) && isGap(index + 1) ? { value: point, symbol: "circle", symbolSize: 5 } : point;
+  });
   const width = name.endsWith("client") ? 1.5 : 2.5;
-  return { type: "line", name, data, color, showSymbol: data.length < 3, lineStyle: { width, type: dash } };
+  return { type: "line", name, data, color, symbol: "none", lineStyle: { width, type: dash } };
 }
 
 function options(id, names) {
@@ -66,7 +72,7 @@ function options(id, names) {
   x.splitLine.show = false;
   Object.assign(x.axisLabel, { formatter: "{HH}:{mm}:{ss}" });
   const drawn = names.map((name) => series(id, name));
-  const values = drawn.flatMap((each) => each.data.map(([, value]) => value));
+  const values = names.flatMap((name) => samples.map((sample) => valueOf(sample, id, name)));
   return {
     animation: false,
     grid: { left: size * 0.5, right: size * 2, top: size, bottom: size * 0.5 },
