@@ -10,12 +10,11 @@ from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from redis import RedisError
 from starlette.convertors import StringConvertor, register_url_convertor
-from starlette.types import Receive, Scope
 
 from async_dedup import docs
 from async_dedup.buffer import AsyncBuffer, Buffer
 from async_dedup.digest import digest_queue, enqueue_digest
-from async_dedup.dispatch import ERRORS, HotPathAPI, answer_error, read_body, read_head
+from async_dedup.dispatch import ERRORS, HotPathAPI, answer_error, read_body, read_head, short_way
 from async_dedup.ingest import Ingest
 from async_dedup.status import add_pending, check_health, flush_age, observe
 from shared import listing, metrics
@@ -56,14 +55,11 @@ def create_app() -> FastAPI:
     for error in ERRORS:
         app.add_exception_handler(error, answer_error)
 
-    async def accept(scope: Scope, receive: Receive) -> bytes:
-        check_head(*read_head(scope))
-        await ingest(parse(await read_body(receive)))
-        return acknowledged("queued")
-
     @app.post(PATH, **docs.LOG_EVENT)
     async def log_event(request: Request) -> Response:
-        return Response(await accept(request.scope, request.receive), media_type=JSON)
+        check_head(*read_head(request.scope))
+        kept_at = await ingest(parse(await read_body(request.receive)))
+        return Response(acknowledged("queued", kept_at), media_type=JSON)
 
     # The routes below are plain functions: FastAPI runs them in threads, so they may block.
 
@@ -99,7 +95,7 @@ def create_app() -> FastAPI:
         body, content_type = metrics.exposition()
         return Response(body, headers={"Content-Type": content_type})
 
-    app.hot = {PATH: accept}
+    app.hot = short_way(ingest, "queued")
     answer_head(app)
     return app
 

@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from redis import RedisError
 
-from shared.answer import unavailable
+from shared.answer import now, unavailable
 from shared.event import Event
 from shared.pipeline_metrics import group_events
 
@@ -17,6 +18,9 @@ MAX_GROUP = 1_000
 
 NUDGE_INTERVAL = 0.5
 """Seconds. A row is visible within 1 s, and a job, 12 ms of CPU in all, is paid twice a second at most."""
+
+Done = Callable[[datetime | Exception], None]
+"""Told since when an event is kept, or why it may not be."""
 
 log = logging.getLogger(__name__)
 
@@ -32,49 +36,60 @@ class Adds(Protocol):
 class Ingest:
     """Waits for Redis, never for MySQL. `nudge` tells the worker about first events; it may block."""
 
+    max_group = MAX_GROUP
+
     def __init__(self, buffer: Adds, nudge: Callable[[], None]) -> None:
         self._buffer = buffer
         self._nudge = nudge
-        self._waiting: list[tuple[Event, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[Event, Done]] = []
         self._adding: asyncio.Task[None] | None = None
         self._nudging: asyncio.Task[None] | None = None
 
-    async def __call__(self, event: Event) -> None:
-        """The event is counted, and on disk, when this returns. Raises Refused (503) where it may not be."""
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.append((event, future))
+    async def __call__(self, event: Event) -> datetime:
+        """Return when the event was counted and on disk. Raises Refused (503) where it may not be."""
+        future: asyncio.Future[datetime] = asyncio.get_running_loop().create_future()
+
+        def done(outcome: datetime | Exception) -> None:
+            if future.cancelled():  # its client has gone; the others of the group have not
+                return
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+        self.submit(event, done)
+        return await future
+
+    def submit(self, event: Event, done: Done) -> None:
+        """The same for a caller that is no coroutine."""
+        self._waiting.append((event, done))
         if self._adding is None:
             self._adding = asyncio.create_task(self._add_groups())
-        await future
 
     async def _add_groups(self) -> None:
         try:
             while self._waiting:
-                group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
-                await self._add([event for event, _ in group], [future for _, future in group])
+                group, self._waiting = self._waiting[: self.max_group], self._waiting[self.max_group :]
+                await self._add([event for event, _ in group], [done for _, done in group])
         finally:
             self._adding = None
 
-    async def _add(self, events: list[Event], futures: list[asyncio.Future[None]]) -> None:
+    async def _add(self, events: list[Event], waiting: list[Done]) -> None:
         group_events.observe(len(events))
-        failure: Exception | None = None
+        outcome: datetime | Exception
         try:
             if await self._buffer.add(events):
-                self._start_nudging()
+                self.start_nudging()
+            outcome = now()
         except RedisError as error:
             log.warning("%d events not counted: %s", len(events), error)
-            failure = unavailable("The event could not be kept")
+            outcome = unavailable("The event could not be kept")
         except Exception as error:  # noqa: BLE001 - a bug: each client gets its 500, none is left waiting
-            failure = error
-        for future in futures:
-            if future.cancelled():  # its client has gone; the others of the group have not
-                continue
-            if failure:
-                future.set_exception(failure)
-            else:
-                future.set_result(None)
+            outcome = error
+        for done in waiting:
+            done(outcome)
 
-    def _start_nudging(self) -> None:
+    def start_nudging(self) -> None:
         if self._nudging is None:
             self._nudging = asyncio.create_task(self._nudge_once())
 

@@ -22,7 +22,7 @@ import psutil
 from loadtests import workload
 from loadtests.generator import LOCUSTFILE
 from loadtests.stack import process
-from loadtests.stack.roles import HEALTH, answers
+from loadtests.stack.roles import HEALTH, HTTP, answers
 from loadtests.stack.servers import LOOPBACK
 from shared.event import PATH
 from shared.settings import settings
@@ -117,7 +117,7 @@ def found(pattern: str, said: str) -> float:
 def serving(factory: str, folder: Path) -> Iterator[str]:
     port = str(settings().floor_port)
     uvicorn = [sys.executable, "-m", "uvicorn", "--factory", f"loadtests.floor:{factory}", "--port", port]
-    quiet = ["--no-access-log", "--loop=uvloop", "--http=httptools"]
+    quiet = ["--no-access-log", "--loop=uvloop", f"--http={HTTP}"]
     server = process.spawn([*uvicorn, *quiet], folder / "log", dict(os.environ), set(CORES[:-1]) or None)
     url = f"http://{LOOPBACK}:{port}"
     try:

@@ -13,7 +13,7 @@ from werkzeug.routing import BaseConverter
 
 from naive_sync.ingest import ingest
 from shared import listing, metrics
-from shared.answer import JSON, Refused, acknowledged, success, unavailable
+from shared.answer import JSON, Refused, acknowledged, now, success, unavailable
 from shared.db import create_tables, make_engine, ping
 from shared.event import MAX_BODY, PATH, check_head, parse, too_large
 from shared.fingerprint import PATTERN
@@ -44,7 +44,7 @@ def create_app() -> Flask:
     def log_event() -> Response:
         check_head(request.headers.get("Content-Type"), request.headers.get("Content-Length"))
         ingest(engine, parse(read_body()))
-        return Response(acknowledged("saved"), mimetype=JSON)
+        return Response(acknowledged("saved", now()), mimetype=JSON)
 
     @app.get("/api/v1/errors")
     def list_issues() -> Response:

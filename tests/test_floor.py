@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from shared.answer import acknowledged
+from loadtests.stack.roles import HTTP
+from shared.answer import acknowledged, now
 from tests.conftest import free_settings, is_free
 from tests.parts import running, wait_until
 
-UVICORN = ("-m", "uvicorn", "--factory", "loadtests.floor:create_app", "--port")
+UVICORN = ("-m", "uvicorn", "--factory", "loadtests.floor:create_app", f"--http={HTTP}", "--port")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def test_an_event_is_read_and_answered_in_the_size_of_the_real_answer(floor: HTT
     answer = floor.getresponse()
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
-    assert len(answer.read()) == len(acknowledged("queued"))
+    assert len(answer.read()) == len(acknowledged("queued", now()))
 
 
 def test_it_is_healthy(floor: HTTPConnection) -> None:

@@ -5,15 +5,14 @@ from collections.abc import Sequence
 
 from fastapi import FastAPI, Request, Response
 from sqlalchemy import Engine
-from starlette.types import Receive, Scope
 
-from async_dedup.dispatch import ERRORS, HotPathAPI, answer_error, read_body, read_head
+from async_dedup.dispatch import ERRORS, HotPathAPI, answer_error, short_way
 from async_dedup.ingest import Ingest
 from loadtests.ladder.table import upsert
 from shared import metrics
-from shared.answer import JSON, acknowledged
+from shared.answer import JSON
 from shared.db import create_tables, make_background_engine
-from shared.event import PATH, Event, check_head, parse
+from shared.event import Event
 from shared.settings import Settings
 
 
@@ -37,11 +36,6 @@ def create_app() -> FastAPI:
     for error in ERRORS:
         app.add_exception_handler(error, answer_error)
 
-    async def accept(scope: Scope, receive: Receive) -> bytes:
-        check_head(*read_head(scope))
-        await ingest(parse(await read_body(receive)))
-        return acknowledged("saved")
-
     @app.get("/api/v1/health")
     async def health() -> Response:
         return Response(b'{"status":"up"}', media_type=JSON)
@@ -51,5 +45,5 @@ def create_app() -> FastAPI:
         body, content_type = metrics.exposition()
         return Response(body, headers={"Content-Type": content_type})
 
-    app.hot = {PATH: accept}
+    app.hot = short_way(ingest, "saved")
     return app

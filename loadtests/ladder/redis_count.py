@@ -1,13 +1,13 @@
 """The async twin without its group commit: a Redis round trip, and so an fsync, for each event."""
 
-import asyncio
 from collections.abc import Callable
+from itertools import cycle
 
 from fastapi import FastAPI
 
 from async_dedup import app as async_twin
 from async_dedup.buffer import AsyncBuffer
-from async_dedup.ingest import Adds, Ingest
+from async_dedup.ingest import Adds, Done, Ingest
 from shared.event import Event
 from shared.settings import Settings
 
@@ -15,20 +15,22 @@ CONNECTIONS = 30
 """As many as the naive twin has to MySQL."""
 
 
+class Alone(Ingest):
+    max_group = 1
+
+
 class Ungrouped(Ingest):
+    """Deals the events out to as many connections, one event at a time on each."""
+
     def __init__(self, buffer: Adds, nudge: Callable[[], None]) -> None:
         super().__init__(buffer, nudge)
-        self._free: asyncio.Queue[AsyncBuffer] = asyncio.Queue()
-        for _ in range(CONNECTIONS):
-            self._free.put_nowait(AsyncBuffer(Settings()))
+        lanes = [Alone(AsyncBuffer(Settings()), nudge) for _ in range(CONNECTIONS)]
+        for lane in lanes:
+            lane.start_nudging = self.start_nudging  # type: ignore[method-assign] # one job for all
+        self._lanes = cycle(lanes)
 
-    async def __call__(self, event: Event) -> None:
-        buffer = await self._free.get()
-        try:
-            if await buffer.add([event]):
-                self._start_nudging()
-        finally:
-            self._free.put_nowait(buffer)
+    def submit(self, event: Event, done: Done) -> None:
+        next(self._lanes).submit(event, done)
 
 
 def create_app() -> FastAPI:

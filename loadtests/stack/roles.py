@@ -21,6 +21,7 @@ ROLES_OF = {
 """The processes of each twin, of the floor and of the ladder's steps, in the order in which they start."""
 WITH_WORKERS = ("naive_sync", "async_dedup")
 """The servers that `WORKERS` is about."""
+HTTP = "async_dedup.protocol:HotPathProtocol"
 HEALTH = "/api/v1/health"
 METRICS = "/metrics"
 PYTHON_MODULE = [sys.executable, "-m"]
@@ -101,7 +102,7 @@ def _uvicorn(host: str, port: int, module: str, workers: int = 1) -> list[str]:
         "port": str(port),
         "workers": str(workers),  # else WEB_CONCURRENCY of the caller's environment counts
         "loop": "uvloop",
-        "http": "httptools",
+        "http": HTTP,
         "backlog": "4096",
         "timeout-keep-alive": "75",
     }

@@ -1,0 +1,217 @@
+"""The short way: which requests take it, and that nobody can tell from the answer."""
+
+import asyncio
+import json
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from http.client import RemoteDisconnected
+
+import pytest
+import uvicorn
+from fastapi import Request, Response
+
+from async_dedup.dispatch import Answer, HotPathAPI
+from async_dedup.protocol import HotPathProtocol
+from shared import metrics
+from shared.event import PATH
+from tests import client
+from tests.client import head, receive
+from tests.contract.cases import BAD_EVENTS
+from tests.parts import wait_until
+
+JSON = "Content-Type: application/json"
+TWICE = ("X-Hop: a", "X-Hop: b")
+"""A header that comes twice makes a request take the long way, and changes nothing else."""
+
+
+class Ways:
+    """An app whose answer says which way a request came."""
+
+    def __init__(self) -> None:
+        self.owed: list[Answer] = []
+        self.app = HotPathAPI()
+        self.app.hot = self.short
+        self.app.add_api_route("/{path:path}", self.long, methods=["GET", "POST"])
+
+    def short(self, body: bytes, answer: Answer) -> None:
+        match body:
+            case b"bug":
+                raise ZeroDivisionError
+            case b"later":
+                self.owed.append(answer)
+            case _:
+                answer(b"short")
+
+    async def long(self, request: Request) -> Response:
+        await request.body()
+        return Response(b"long")
+
+
+class Served:
+    """uvicorn in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.ways = Ways()
+        config = uvicorn.Config(
+            self.ways.app,
+            port=0,
+            http=HotPathProtocol,
+            access_log=False,
+            proxy_headers=False,
+            log_level="error",
+        )
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+        wait_until(lambda: self.server.started)
+        port = self.server.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        await self.server.serve()
+
+    def pay(self) -> None:
+        """Answer what is owed, the last one first."""
+        while self.ways.owed:
+            self._loop.call_soon_threadsafe(self.ways.owed.pop(), b"short, later")
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    # pytest listens to this logger, and who logs each request takes the long way.
+    monkeypatch.setattr(logging.getLogger("uvicorn.access"), "hasHandlers", lambda: False)
+    served = Served()
+    try:
+        yield served
+    finally:
+        served.stop()
+        served.thread.join(20)
+        assert not served.thread.is_alive()
+
+
+def request(body: bytes, *headers: str, path: str = PATH, method: str = "POST") -> bytes:
+    return head(JSON, f"Content-Length: {len(body)}", *headers, path=path, method=method) + body
+
+
+REQUESTS = {
+    "plain": (request(b"{}"), b"short"),
+    "other headers": (request(b"{}", "User-Agent: a", "Accept: */*", "Connection: keep-alive"), b"short"),
+    "64 KiB": (request(b"x" * 65_536), b"short"),
+    "no body": (request(b""), b"short"),
+    "more than 64 KiB": (request(b"x" * 65_537), b"long"),
+    "last one": (request(b"{}", "Connection: close"), b"long"),
+    "HTTP/1.0": (request(b"{}").replace(b"HTTP/1.1", b"HTTP/1.0", 1), b"long"),
+    "in chunks": (head(JSON, "Transfer-Encoding: chunked") + b"2\r\n{}\r\n0\r\n\r\n", b"long"),
+    "no media type": (head("Content-Length: 2") + b"{}", b"long"),
+    "another media type": (head("Content-Type: text/plain", "Content-Length: 2") + b"{}", b"long"),
+    "media type with a charset": (head(JSON + ";charset=utf-8", "Content-Length: 2") + b"{}", b"long"),
+    "a header twice": (request(b"{}", *TWICE), b"long"),
+    "an upgrade": (request(b"{}", "Connection: upgrade", "Upgrade: h2c"), b"long"),
+    "another path": (request(b"{}", path=PATH + "/"), b"long"),
+    "with a query": (request(b"{}", path=PATH + "?a=1"), b"long"),
+    "another method": (request(b"{}", method="GET"), b"long"),
+}
+
+
+@pytest.mark.parametrize(("sent", "way"), REQUESTS.values(), ids=REQUESTS)
+def test_only_plain_requests_take_the_short_way(served: Served, sent: bytes, way: bytes) -> None:
+    with client.connect(served.url) as connection:
+        connection.sendall(sent)
+        answer = receive(connection)
+    assert (answer.status, answer.body) == (200, way)
+
+
+def test_who_asks_first_is_told_to_go_on(served: Served) -> None:
+    with client.connect(served.url) as connection:
+        connection.sendall(head(JSON, "Content-Length: 2", "Expect: 100-continue"))
+        assert connection.recv(1_000).startswith(b"HTTP/1.1 100 ")
+        connection.sendall(b"{}")
+        assert receive(connection).body == b"long"
+
+
+def test_answers_come_in_the_order_of_their_requests(served: Served) -> None:
+    """The first is answered last, and no later one overtakes it."""
+    with client.connect(served.url) as connection:
+        connection.sendall(request(b"later") + request(b"{}") + request(b"{}", *TWICE) + request(b"{}"))
+        wait_until(lambda: served.ways.owed)
+        served.pay()
+        answers = [receive_exactly(connection) for _ in range(4)]
+        connection.sendall(request(b"{}"))
+        assert receive(connection).body == b"short"
+    assert answers[0] == b"short, later"
+    assert set(answers[1:]) <= {b"short", b"long"}
+
+
+def receive_exactly(connection: socket.socket) -> bytes:
+    """The body of the next answer, and no byte of the one behind it."""
+    data = b""
+    while not data.endswith(b"\r\n\r\n"):
+        data += connection.recv(1)
+    length = int(data.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+    return connection.recv(length, socket.MSG_WAITALL)
+
+
+def test_a_bug_is_a_500_and_the_connection_goes_on(served: Served) -> None:
+    with client.connect(served.url) as connection:
+        connection.sendall(request(b"bug"))
+        answer = receive(connection)
+        assert (answer.status, answer.json["statusCode"]) == (500, 500)
+        connection.sendall(request(b"{}"))
+        assert receive(connection).body == b"short"
+
+
+def test_a_client_that_leaves_is_forgotten(served: Served) -> None:
+    """One in the middle of its body, one before its answer; the others don't notice."""
+    in_flight = metrics.http_requests_in_flight._value.get
+    before = in_flight()
+    with client.connect(served.url) as halfway, client.connect(served.url) as impatient:
+        halfway.sendall(request(b"{}")[:-1])
+        impatient.sendall(request(b"later"))
+        wait_until(lambda: in_flight() == before + 2)
+    wait_until(lambda: in_flight() == before + 1)
+    served.pay()
+    wait_until(lambda: in_flight() == before)
+    with client.connect(served.url) as another:
+        another.sendall(request(b"{}"))
+        assert receive(another).body == b"short"
+
+
+def test_a_server_that_stops_pays_what_it_owes(served: Served) -> None:
+    with client.connect(served.url) as owed, client.connect(served.url) as idle:
+        owed.sendall(request(b"later"))
+        idle.sendall(request(b"{}"))
+        assert receive(idle).body == b"short"
+        wait_until(lambda: served.ways.owed)
+        served.stop()
+        with pytest.raises(RemoteDisconnected):
+            receive(idle)
+        served.pay()
+        answer = receive(owed)
+        assert (answer.body, answer.headers["connection"]) == (b"short, later", "close")
+
+
+EVENTS = {name: body for name, (body, _) in BAD_EVENTS.items()} | {"good": b'{"message": "both ways"}'}
+
+
+@pytest.mark.parametrize("body", EVENTS.values(), ids=EVENTS)
+def test_both_ways_give_the_same_answer(async_url: str, body: bytes) -> None:
+    short, long = (answer_to(async_url, request(body, *headers)) for headers in ((), TWICE))
+    assert short == long
+
+
+def answer_to(url: str, sent: bytes) -> tuple[int, list[str], dict[str, object]]:
+    """Its status, its headers, and its body but for the time."""
+    with client.connect(url) as connection:
+        connection.sendall(sent)
+        answer = receive(connection)
+    headers = [f"{name}: {value}" for name, value in answer.headers.items() if name != "date"]
+    return answer.status, headers, json.loads(answer.body) | {"timestamp": None}
