@@ -1,28 +1,16 @@
 """The async twin without the metrics of its hot path, to be set against the real one."""
 
 from contextlib import AbstractContextManager, nullcontext
+from types import SimpleNamespace
 
 from fastapi import FastAPI
-from starlette.types import Receive, Scope, Send
 
 from async_dedup import app as async_twin
-from async_dedup import buffer, ingest
-from async_dedup.dispatch import HotPathAPI, _answer
-
-
-class Unwatched(HotPathAPI):
-    """Neither counts nor times a request, and so has no need to remember its status."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        function = self.hot.get(scope["path"]) if scope.get("method") == "POST" else None
-        if function:
-            await _answer(function, scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+from async_dedup import buffer, ingest, protocol
 
 
 class Ignored:
-    """In the place of a histogram."""
+    """In the place of every metric."""
 
     def observe(self, amount: float) -> None:
         pass
@@ -30,8 +18,15 @@ class Ignored:
     def time(self) -> AbstractContextManager[None]:
         return nullcontext()
 
+    def inc(self) -> None:
+        pass
+
+    dec = inc
+
 
 def create_app() -> FastAPI:
-    async_twin.HotPathAPI = Unwatched  # type: ignore[attr-defined]
     buffer.ADD_DURATION = ingest.group_events = Ignored()  # type: ignore[assignment, attr-defined]
+    protocol.metrics = SimpleNamespace(  # type: ignore[assignment, attr-defined]
+        http_requests_in_flight=Ignored(), observe_request=lambda *_: None
+    )
     return async_twin.create_app()
