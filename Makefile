@@ -3,7 +3,7 @@ PYTHON ?= python3
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-observability bench ladder report compare dashboards dashboards-check openapi schema up down status compose-up compose-bench compose-down test check format lock clean
+.PHONY: help setup setup-dev setup-observability bench ladder limits growth report compare dashboards dashboards-check openapi schema up down status compose-up compose-bench compose-down test check format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s  %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,13 @@ STEPS = naive_sync,upsert,group_upsert,redis_count,async_dedup
 ladder: setup ## measure the steps between the twins and write docs/ladder.md (PAIRS=3 SEED=1)
 	@$(RUN) loadtests.bench $(BENCH) --twins $(STEPS) --results loadtests/results/ladder
 	@$(RUN) loadtests.ladder
+
+PARTS_OF = $(if $(PARTS),--parts $(PARTS)) $(if $(SEED),--seed $(SEED))
+limits: setup ## measure the async twin's limits beside their targets and write docs/limits.md (PARTS=flush,start PAIRS=5 SEED=1)
+	@$(RUN) loadtests.limits $(PARTS_OF) $(if $(PAIRS),--pairs $(PAIRS))
+
+growth: setup ## measure how p95 and CPU per event grow and write docs/growth.md (PARTS=rate,trace KNEES=120,1600 SEED=1)
+	@$(RUN) loadtests.growth $(PARTS_OF) $(if $(KNEES),--knees $(KNEES))
 
 report: setup ## write RESULTS.md, report.html and the README's result again from the newest results
 	@$(RUN) loadtests.report

@@ -143,7 +143,7 @@ def write(options: argparse.Namespace, results: Results, console: Console) -> No
     console.print(f"Written: {os.path.relpath(path)}, and beside it a page and a CSV", soft_wrap=True)
     if path != draft:
         shutil.rmtree(draft.parent, ignore_errors=True)
-    if path.is_relative_to(RESULTS):
+    if path.parent.parent == RESULTS:
         report.write()
         console.print(f"Written: {os.path.relpath(report.REPORT)}", soft_wrap=True)
 

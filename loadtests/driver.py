@@ -20,6 +20,7 @@ from loadtests.profiles import Profile, at_rate
 from loadtests.results import Knee, Level, Timeline
 from loadtests.stack import Stack
 from loadtests.validity import generator_reasons, level_reasons
+from loadtests.workload import Mix
 
 Rest = Callable[[int], None]
 """Waits until so many events are recorded, so that a step does not pay for the one before."""
@@ -44,8 +45,8 @@ class Driver:
         self.acknowledged: Counter[str] = Counter()
         self.unanswered: Counter[str] = Counter()
 
-    def run(self, profile: Profile) -> None:
-        self.timeline = self._add(Load(profile, self.seed))
+    def run(self, profile: Profile, mix: Mix | None = None) -> None:
+        self.timeline = self._add(Load(profile, self.seed, mix=mix))
 
     def find_knee(self, rest: Rest, rates: Sequence[float] = RATES, precision: float = PRECISION) -> None:
         """Try a rate that is too much once more: a hiccup of the machine is not the twin's limit."""

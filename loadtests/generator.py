@@ -14,7 +14,7 @@ from loadtests.bootstrap import ROOT
 from loadtests.profiles import Profile
 from loadtests.run import PATIENCE
 from loadtests.stack import Stack, process
-from loadtests.workload import MEAN_THINK_SECONDS
+from loadtests.workload import Mix
 
 LOCUSTFILE = ROOT / "loadtests" / "locustfile.py"
 LOOK_EVERY = 0.25
@@ -32,7 +32,7 @@ class Load:
     seed: int
     part: str = ""
     """Distinguishes the unique events of several runs within a trial; the repeated ones are the same."""
-    think: float = MEAN_THINK_SECONDS
+    mix: Mix | None = None
 
 
 class Progress(TypedDict):
@@ -75,12 +75,12 @@ def _command(base_url: str, load: Load) -> list[str]:
         "--host": base_url,
         "--profile": profile.name,
         "--seed": load.seed,
-        "--think": load.think,
         "--level-seconds": ",".join(str(level.seconds) for level in profile.levels),
         "--rate": profile.levels[0].rate or 0,
         "--loglevel": "ERROR",
     }
     words = [f"{name}={value}" for name, value in options.items()] + [f"--part={load.part}"]
+    words += [f"--mix={','.join(map(str, load.mix))}"] if load.mix else []
     locust = [sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE)]
     return [*locust, "--headless", "--only-summary", *words]
 

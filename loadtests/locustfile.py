@@ -31,7 +31,7 @@ from loadtests.record import result
 from loadtests.recorder import Packed, write_json
 from loadtests.run import PATIENCE, Run, Share
 from loadtests.user import Reporter
-from loadtests.workload import MEAN_THINK_SECONDS
+from loadtests.workload import Mix
 
 BEGIN, END, RECORD = "begin", "end", "record"
 TICK = 1.0
@@ -80,8 +80,13 @@ def add_options(parser: LocustArgumentParser) -> None:
     add = parser.add_argument
     add("--seed", type=int, default=1, help="the same seed gives the same events")
     add("--part", default="", help="for one of several runs that together send no unique event twice")
+    add(
+        "--mix",
+        type=mix,
+        help="fingerprints, characters of a message and bytes of a stack trace, with commas",
+    )
     add("--rate", type=float, default=0, help="requests per second of the profile open")
-    add("--think", type=float, default=MEAN_THINK_SECONDS, help="mean seconds that a user thinks")
+    add("--think", type=float, help="mean seconds that a user thinks, instead of the profile's")
     add("--level-seconds", type=seconds, default=[], help="of all levels, or of each with commas")
     add("--record", default="", help="file for everything that was measured, JSON")
     add("--progress", default="", help="file for a line of JSON every second; not with several processes")
@@ -115,7 +120,8 @@ def begin_test(environment: Environment, **_: object) -> None:
     if isinstance(runner, MasterRunner):
         nodes = [*runner.clients.ready, *runner.clients.running, *runner.clients.spawning]
         workers = sorted((node.id for node in nodes), key=runner.get_worker_index)
-    shape_of(environment).begin(profile_of(options), len(workers))
+    profile = profile_of(options)
+    shape_of(environment).begin(profile, len(workers))
     for number, client_id in enumerate(workers):
         share = Share(
             profile=options.profile or "ramp",
@@ -123,7 +129,8 @@ def begin_test(environment: Environment, **_: object) -> None:
             rate=options.rate,
             seed=options.seed,
             part=options.part,
-            think=options.think,
+            mix=options.mix,
+            think=profile.think_seconds if options.think is None else options.think,
             feeds_locust=environment.web_ui is not None or not options.record,
             worker=number,
             workers=len(workers),
@@ -175,6 +182,10 @@ def shape_of(environment: Environment) -> Shape:
 
 def seconds(words: str) -> list[float]:
     return [float(word) for word in words.split(",")]
+
+
+def mix(words: str) -> list[int]:
+    return [*Mix(*map(int, words.split(",")))]
 
 
 def profile_of(options: Namespace) -> Profile:

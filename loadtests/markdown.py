@@ -13,7 +13,7 @@ config:
 ---
 xychart-beta
     title "{title}"
-    x-axis "users" [{axis}]
+    x-axis "{x}" [{axis}]
     y-axis "milliseconds"
 {lines}
 ```"""
@@ -26,10 +26,17 @@ def table(heads: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
     )
 
 
-def chart(title: str, axis: Sequence[int], curves: Iterable[Sequence[float]]) -> str:
+def chart(
+    title: str,
+    axis: Sequence[int | str],
+    curves: Iterable[Sequence[float]],
+    x: str = "users",
+    digits: int = 1,
+) -> str:
     """Return a Mermaid chart of up to three curves, each with a value for every point of the axis."""
-    lines = "\n".join(f"    line [{', '.join(f'{value:.1f}' for value in curve)}]" for curve in curves)
-    return CHART.format(colours=COLOURS, title=title, axis=", ".join(map(str, axis)), lines=lines)
+    lines = "\n".join(f"    line [{', '.join(f'{value:.{digits}f}' for value in curve)}]" for curve in curves)
+    points = ", ".join(f'"{each}"' if isinstance(each, str) else str(each) for each in axis)
+    return CHART.format(colours=COLOURS, title=title, x=x, axis=points, lines=lines)
 
 
 def short(value: float | None) -> str:

@@ -73,7 +73,7 @@ def pair(stack: Stack, number: int, seconds: float) -> Pair:
     """Run both in an order that is drawn. Raises StackError and TrialFailed."""
     order = stream("metrics_cost", number).sample([WITH, WITHOUT], 2)
     found = {
-        role: trial(stack, role, Load(PROFILES["saturated"].with_level_seconds([seconds]), number, think=0))
+        role: trial(stack, role, Load(PROFILES["saturated"].with_level_seconds([seconds]), number))
         for role in order
     }
     return Pair(found[WITH], found[WITHOUT])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from loadtests.pairs import FLOORS
 from loadtests.profiles import PROFILES, PlannedLevel, Profile
 from loadtests.results import Turn
-from loadtests.workload import MEAN_THINK_SECONDS, stream
+from loadtests.workload import stream
 
 KNEE = "knee"
 FULL = "full"
@@ -62,11 +62,13 @@ def floor_profile(name: str) -> Profile:
     profile = PROFILES[name]
     if name == "smoke":
         return profile
-    return profile.with_level_seconds([_floor_seconds(level) for level in profile.levels])
+    return profile.with_level_seconds(
+        [_floor_seconds(level, profile.think_seconds) for level in profile.levels]
+    )
 
 
-def _floor_seconds(level: PlannedLevel) -> float:
-    enough = level.start_up_seconds + 1.1 * FLOORS["p95"] * MEAN_THINK_SECONDS / level.users
+def _floor_seconds(level: PlannedLevel, think_seconds: float) -> float:
+    enough = level.start_up_seconds + 1.1 * FLOORS["p95"] * think_seconds / level.users
     return min(max(level.seconds, enough), FLOOR_SECONDS)
 
 

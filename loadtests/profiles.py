@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
+from loadtests.workload import MEAN_THINK_SECONDS
+
 
 @dataclass(frozen=True)
 class PlannedLevel:
@@ -26,6 +28,8 @@ class Profile:
     levels: tuple[PlannedLevel, ...]
     warm_up_seconds: float = 3.0
     """What goes before, with the first level's users: reconciled, but in no level."""
+    think_seconds: float = MEAN_THINK_SECONDS
+    """On average, of the closed model; 0: the next event at once, so that the users are a saturation."""
 
     @property
     def seconds(self) -> float:
@@ -112,9 +116,12 @@ SPIKE = Profile(
 )
 SOAK = Profile("soak", _users(100, seconds=30 * 60))
 SMOKE = Profile("smoke", _users(5, 20, seconds=2, start_up_seconds=0.5), warm_up_seconds=1)
-SATURATED = Profile("saturated", _users(50, seconds=6, start_up_seconds=0.5), warm_up_seconds=2)
-"""For users that do not think."""
-PROFILES = {profile.name: profile for profile in (RAMP, SPIKE, SOAK, SMOKE, SATURATED)}
+SATURATED = Profile(
+    "saturated", _users(50, seconds=6, start_up_seconds=0.5), warm_up_seconds=2, think_seconds=0
+)
+MINUTE = replace(SATURATED, name="minute", levels=_users(50, seconds=60, start_up_seconds=0.5))
+CROWD = Profile("crowd", _users(200, 500, seconds=5))
+PROFILES = {profile.name: profile for profile in (RAMP, SPIKE, SOAK, SMOKE, SATURATED, MINUTE, CROWD)}
 OPEN = "open"
 """The name of every profile of `at_rate`."""
 FEWEST_CONNECTIONS, MOST_CONNECTIONS = 10, 500

@@ -31,6 +31,8 @@ class Share:
     """Of the whole test; 0 in the closed model."""
     seed: int
     part: str
+    mix: tuple[int, int, int] | None
+    """Values of a `workload.Mix`: a message between processes keeps no names."""
     think: float
     feeds_locust: bool
     worker: int
@@ -76,9 +78,13 @@ class Run:
         arrivals = workload.arrivals(self.share.seed, name, self.share.rate / self.share.workers)
         from_then_on = (HEAD_START + due for due in arrivals)
         in_time = takewhile(lambda due: due < (self.over or self.profile.seconds), from_then_on)
-        for due, event in zip(in_time, workload.events(self.share.seed, name), strict=False):
+        for due, event in zip(in_time, self.events(name), strict=False):
             self.pending += 1
             yield self.began + due, event
+
+    def events(self, user: str) -> Iterator[workload.Event]:
+        mix = self.share.mix
+        return workload.events(self.share.seed, user, workload.Mix(*mix) if mix else None)
 
     def record(self, event: workload.Event, due: float, ready: float, sent: float, outcome: str) -> None:
         self.pending -= 1

@@ -43,7 +43,7 @@ class Reporter(User):
         send by then, and a quarter of 500 users left without an answer.
         """
         test, name = self.test, self.test.next_user()
-        events = workload.events(test.share.seed, name)
+        events = test.events(name)
         think_times = workload.think_times(test.share.seed, name, test.share.think)
         gevent.sleep(next(think_times))
         while test.over is None and self._state != LOCUST_STATE_STOPPING:

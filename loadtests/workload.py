@@ -10,6 +10,8 @@ from typing import NamedTuple
 REPEATED_SHARE = 0.7
 POOL_SIZE = 100
 MEAN_THINK_SECONDS = 0.1
+REPEATED = "repeated query "
+"""The message of a repeated event of a mix begins so, and ends with a number."""
 
 MODULES = ("orders", "billing", "search", "profile", "catalogue")
 PROBLEMS = (
@@ -22,6 +24,16 @@ PROBLEMS = (
 CALLS = ("validate", "authorize", "loadCart", "priceItems", "reserveStock", "charge", "persist", "respond")
 
 
+class Mix(NamedTuple):
+    """What the events are like, where they are not like those of every other test."""
+
+    fingerprints: int
+    """Of the pool that the repeated events come from."""
+    message_chars: int = 0
+    """Longer messages have their own length."""
+    trace_bytes: int = 1_024
+
+
 class Event(NamedTuple):
     """One error report: its message, and the JSON body that carries it, ready to send."""
 
@@ -29,11 +41,15 @@ class Event(NamedTuple):
     body: bytes
 
 
-def events(seed: int, user: int | str) -> Iterator[Event]:
+def events(seed: int, user: int | str, mix: Mix | None = None) -> Iterator[Event]:
     """Yield one user's events without end; the same seed and user give the same events in the same order.
 
     Seven in ten come from a pool that all users share, the others are never seen twice.
     """
+    return _plain_events(seed, user) if mix is None else _mixed_events(seed, user, mix)
+
+
+def _plain_events(seed: int, user: int | str) -> Iterator[Event]:
     random, repeated = stream(seed, user), pool(seed)
     trace = _stack_trace(random)
     for number in count():
@@ -41,6 +57,24 @@ def events(seed: int, user: int | str) -> Iterator[Event]:
             yield repeated[int(random.random() * POOL_SIZE)]
         else:
             yield _event(f"order {seed}-{user}-{number} could not be charged: the gateway timed out", trace)
+
+
+def _mixed_events(seed: int, user: int | str, mix: Mix) -> Iterator[Event]:
+    """The pool may be too large to be built: all events of a user have one stack trace."""
+    random = stream(seed, user)
+    lines = json.loads(_stack_trace(random))
+    trace = json.dumps((lines * (mix.trace_bytes // len(lines) + 1))[: mix.trace_bytes]).encode()
+    for number in count():
+        if random.random() < REPEATED_SHARE:
+            message = repeated_message(int(random.random() * mix.fingerprints), mix)
+        else:
+            message = f"order {seed}-{user}-{number} could not be charged".ljust(mix.message_chars, ".")
+        yield _event(message, trace)
+
+
+def repeated_message(number: int, mix: Mix) -> str:
+    """Return the message of one of the repeated events of a mix."""
+    return f"{REPEATED}{number}".ljust(mix.message_chars, ".")
 
 
 def think_times(seed: int, user: int | str, mean: float = MEAN_THINK_SECONDS) -> Iterator[float]:

@@ -23,7 +23,7 @@ def test_the_twin_without_metrics_does_its_work_and_shows_none_of_it(stack: Stac
         assert LOG not in shown
         assert HEALTH in shown
         assert all(line in shown for line in GROUPS)
-        found = trial(stack, WITHOUT, Load(PROFILES["saturated"].with_level_seconds([0.6]), seed=1, think=0))
+        found = trial(stack, WITHOUT, Load(PROFILES["saturated"].with_level_seconds([0.6]), seed=1))
         assert not stack.alive(WITHOUT)
     assert found.rps > 50
     assert found.cpu_us > 10

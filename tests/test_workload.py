@@ -6,7 +6,18 @@ from statistics import mean, stdev
 
 import pytest
 
-from loadtests.workload import MEAN_THINK_SECONDS, POOL_SIZE, Event, arrivals, events, pool, think_times
+from loadtests.workload import (
+    MEAN_THINK_SECONDS,
+    POOL_SIZE,
+    REPEATED,
+    Event,
+    Mix,
+    arrivals,
+    events,
+    pool,
+    repeated_message,
+    think_times,
+)
 from shared.event import parse
 
 
@@ -72,3 +83,17 @@ def test_bodies_say_what_the_event_says_and_are_of_a_real_size() -> None:
         assert json.loads(event.body)["message"] == event.message
         assert 500 < len(event.body) < 1200
         assert parse(event.body).message == event.message
+
+
+@pytest.mark.parametrize("mix", [Mix(3), Mix(1_000_000, 100, 100), Mix(100, 500, 65_536)])
+def test_a_mix_has_its_fingerprints_and_sizes(mix: Mix) -> None:
+    made = list(islice(events(1, 7, mix), 1_000))
+    assert made == list(islice(events(1, 7, mix), 1_000))
+    parsed = [parse(event.body) for event in made]
+    assert [event.message for event in made] == [each.message for each in parsed]
+    assert {len((each.stack_trace or "").encode()) for each in parsed} == {mix.trace_bytes}
+    assert all(len(each.message) == mix.message_chars or not mix.message_chars for each in parsed)
+    repeated = [each.message for each in parsed if each.message.startswith(REPEATED)]
+    assert len(repeated) == pytest.approx(700, abs=60)
+    if mix.fingerprints == 3:
+        assert set(repeated) == {repeated_message(number, mix) for number in range(3)}

@@ -71,7 +71,7 @@ Run `{results["run"]}`, commit `{results["commit"]}`; to repeat it: `make ladder
 
 {every_trial(results)}
 
-{machine(results)}
+{machine(results["environment"])}
 """
 
 

@@ -79,7 +79,7 @@ def _newest() -> tuple[Path, Results]:
 def render(results: Results) -> str:
     """Return the report as Markdown; the same results always give the same text."""
     sections = [_head(results), *(_profile(results, each) for each in profiles(results))]
-    return "\n\n".join([*sections, every_trial(results), machine(results)]) + "\n"
+    return "\n\n".join([*sections, every_trial(results), machine(results["environment"])]) + "\n"
 
 
 def with_result(readme: str, results: Results) -> str:

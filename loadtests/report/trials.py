@@ -6,7 +6,7 @@ from typing import Literal, get_args
 from loadtests.markdown import number, table
 from loadtests.pairs import latency
 from loadtests.report.latency import kinds
-from loadtests.results import Results, Trial
+from loadtests.results import Environment, Results, Trial
 from loadtests.summary import level_ids, level_reasons, profiles, reasons, subjects
 
 Count = Literal["acknowledged", "unanswered", "recorded", "lost", "extra"]
@@ -65,8 +65,7 @@ def _floor(results: Results, profile: str, names: list[str]) -> Sequence[object]
     return ["", "", "floor", *figures, *[""] * len(COUNTS), "", "; ".join(level_reasons(levels))]
 
 
-def machine(results: Results) -> str:
-    about = results["environment"]
+def machine(about: Environment) -> str:
     rows: list[Sequence[object]] = [
         ["CPU", f"{about['cpu']}, {about['cores']} cores"],
         ["cores of the generator alone", ", ".join(map(str, about["generator_cores"])) or "none"],

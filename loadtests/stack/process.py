@@ -120,6 +120,19 @@ def interrupted_by_signals() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
+@contextmanager
+def on_cpus(cpus: set[int] | None) -> Iterator[None]:
+    """Keep the calling thread on `cpus` in the block; None: leave it where it is."""
+    before = os.sched_getaffinity(0) if cpus is not None else set()
+    if cpus is not None:
+        os.sched_setaffinity(0, cpus)
+    try:
+        yield
+    finally:
+        if cpus is not None:
+            os.sched_setaffinity(0, before)
+
+
 def raise_open_file_limit() -> None:
     """500 users are 500 sockets on either side; a soft limit of 256 or 1,024 is common."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -148,6 +148,10 @@ class Stack:
     def log_path(self, role: str) -> Path:
         return self.run_dir / "logs" / f"{role}.log"
 
+    def server_cpus(self) -> set[int] | None:
+        """The cores of all that is measured; None where nothing is pinned."""
+        return self._server_cpus
+
     def generator_cpus(self) -> set[int] | None:
         """The cores for the load generator; None where nothing is pinned."""
         return self._generator_cpus
