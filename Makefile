@@ -49,8 +49,10 @@ dashboards: setup-dev ## write grafana/dashboards/ again
 	@$(RUN) grafana.build
 
 FRONT := grafana/frontend
-dashboards-check: $(FRONT)/node_modules ## check the dashboards against Grafana's own types (needs Node.js 20)
+dashboards-check: setup-dev setup-observability $(FRONT)/node_modules ## check the dashboards with Grafana's own types and components (needs Node.js 20)
 	@npm --prefix $(FRONT) run --silent types
+	@npm --prefix $(FRONT) run --silent bundle
+	@$(RUN) tests.drawing
 
 $(FRONT)/node_modules: $(FRONT)/package-lock.json
 	@command -v npm > /dev/null || { echo "dashboards-check: needs npm and Node.js 20 or later, see nodejs.org"; exit 1; }

@@ -11,8 +11,8 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from grafana_foundation_sdk.models.text import TextMode
 
 SOURCE = dashboard_models.DataSourceRef("prometheus", "prometheus")
-COLOURS = {"naive_sync": "#d55e00", "async_dedup": "#0072b2"}
-"""As in every chart of the project; the colour-blind can tell them apart."""
+COLOURS = {"naive_sync": "#d55e00", "async_dedup": "#0072b2", "client": "text", "due": "#cc79a7"}
+"""The twins' as in every chart of the project; the colour-blind can tell them apart."""
 LEGEND = (
     common.VizLegendOptions()
     .display_mode(models.LegendDisplayMode.LIST)
@@ -70,6 +70,12 @@ def on_the_right(panel: timeseries.Panel, legend: str, unit: str) -> timeseries.
     return panel.override_by_name(legend, [*look, value("custom.lineWidth", 1), value("min", 0)])
 
 
+def dashed(panel: timeseries.Panel, legends: str) -> timeseries.Panel:
+    """Tell some series from others of the same colour; `legends` is a regular expression."""
+    style = dashboard_models.DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [6, 6]})
+    return panel.override_by_regexp(legends, [style])
+
+
 def verdict(
     title: str, description: str, unit: str, *queries: Query, red_from: float | None = None, span: int = 6
 ) -> stat.Panel:
@@ -92,9 +98,9 @@ def cells(title: str, description: str, expr: str, span: int = 12) -> heatmap.Pa
     return panel.with_target(_target("A", Query(expr, "{{le}}")).range().format(PromQueryFormat.HEATMAP))
 
 
-def guide(content: str) -> text.Panel:
+def guide(content: str, height: int = 4) -> text.Panel:
     panel = text.Panel().title("How to read this").description("What to look at next, by what you see here.")
-    return panel.span(24).height(HEIGHT).mode(TextMode.MARKDOWN).content(content)
+    return panel.span(24).height(height).mode(TextMode.MARKDOWN).content(content)
 
 
 def _target(ref: str, query: Query) -> prometheus.Dataquery:

@@ -5,6 +5,8 @@ from grafana_foundation_sdk.builders import dashboard
 from grafana.board import board
 from grafana.panels import OK, Query, graph, guide, mean, quantile
 
+OWN = 'job="async_dedup"'
+"""Worker and scheduler have the same gauges, and never set them."""
 FLUSHES = "15s"
 """Some flushes of the default interval of 5 s: over less there may be none."""
 GUIDE = """
@@ -20,29 +22,29 @@ PANELS = (
         "Group commit: mean and p95 of a group. 1 at low load. It grows with the load, which is what "
         "keeps the rate up; at 1,000 it has reached its limit.",
         "short",
-        Query(mean("group_events", 'job="async_dedup"'), "mean"),
-        Query(quantile(0.95, "group_events", 'job="async_dedup"'), "p95"),
+        Query(mean("group_events", OWN), "mean"),
+        Query(quantile(0.95, "group_events", OWN), "p95"),
     ),
     graph(
         "Redis time",
         "One call for one group, until it is on disk. The client waits for this twice at most. Up while "
         "the groups stay small: Redis or its disk is slow.",
         "s",
-        Query(quantile(0.5, "redis_operation_duration_seconds", 'job="async_dedup"'), "p50"),
-        Query(quantile(0.95, "redis_operation_duration_seconds", 'job="async_dedup"'), "p95"),
+        Query(quantile(0.5, "redis_operation_duration_seconds", OWN), "p50"),
+        Query(quantile(0.95, "redis_operation_duration_seconds", OWN), "p95"),
     ),
     graph(
         "First events that wait for their row",
         "Depth of the queue. A saw-tooth is normal; a line that rises is a worker that does not keep up "
         "or is gone.",
         "short",
-        Query("queue_depth", "waiting"),
+        Query(f"queue_depth{{{OWN}}}", "waiting"),
     ),
     graph(
         "Age of the oldest of them",
         "The promise is a row within 1 s. Above, the worker is late.",
         "s",
-        Query("queue_age_seconds", "oldest"),
+        Query(f"queue_age_seconds{{{OWN}}}", "oldest"),
     ),
     graph(
         "Event to row",
@@ -56,7 +58,7 @@ PANELS = (
         "Age of the last flush",
         "Climbs to the flush interval and falls to 0. Above 3 intervals the twin calls itself not ready.",
         "s",
-        Query("flush_age_seconds", "age"),
+        Query(f"flush_age_seconds{{{OWN}}}", "age"),
     ),
     graph(
         "Digest and flush: duration",
@@ -88,8 +90,8 @@ PANELS = (
         "Fingerprints that wait for the next flush, and batches on their way. More than one batch for "
         "longer than a flush: an earlier one was cut off and is finished first.",
         "short",
-        Query("buffer_fingerprints", "fingerprints"),
-        Query("buffer_batches", "batches"),
+        Query(f"buffer_fingerprints{{{OWN}}}", "fingerprints"),
+        Query(f"buffer_batches{{{OWN}}}", "batches"),
     ),
     graph(
         "Batches replayed",

@@ -3,7 +3,19 @@
 from grafana_foundation_sdk.builders import dashboard, heatmap, stat, timeseries
 
 from grafana.board import board, choice
-from grafana.panels import OK, POST, Query, cells, graph, guide, on_the_right, quantile, verdict
+from grafana.panels import (
+    HEIGHT,
+    OK,
+    POST,
+    Query,
+    cells,
+    dashed,
+    graph,
+    guide,
+    on_the_right,
+    quantile,
+    verdict,
+)
 
 DURATION = "http_request_duration_seconds"
 FAILED = f'{POST},status_code!~"2.."'
@@ -33,7 +45,7 @@ def build() -> dashboard.Dashboard:
         new = new.with_panel(line)
     for job in ("naive_sync", "async_dedup"):
         new = new.with_panel(latencies(job))
-    return new.with_panel(guide(GUIDE))
+    return new.with_panel(guide(GUIDE, HEIGHT))
 
 
 def ratio() -> stat.Panel:
@@ -127,15 +139,15 @@ def p95() -> timeseries.Panel:
 def over_users() -> timeseries.Panel:
     panel = graph(
         "p95 and p99 over users",
-        "How latency follows the number of users (grey, right axis). Steps that grow faster than the "
-        "users do are the knee; a p99 far above the p95 is a queue that builds up and empties.",
+        "How latency follows the number of users (grey, right axis); p99 is dashed. Steps that grow "
+        "faster than the users do are the knee; a p99 far above p95 is a queue that fills and empties.",
         "s",
         Query(quantile(0.95, DURATION, f'job=~"$twin",{OK}', "job"), "{{job}} p95"),
         Query(quantile(0.99, DURATION, f'job=~"$twin",{OK}', "job"), "{{job}} p99"),
         Query("loadtest_users", "users"),
         log=True,
     )
-    return on_the_right(panel, "users", "short")
+    return on_the_right(dashed(panel, ".* p99"), "users", "short")
 
 
 def latencies(job: str) -> heatmap.Panel:

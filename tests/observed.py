@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 from loadtests.generator import Load, generate
 from loadtests.live.sampler import Sample
-from loadtests.profiles import SMOKE
+from loadtests.profiles import SMOKE, Profile
 from loadtests.stack import Stack
 from shared.settings import Settings
 from tests import client
@@ -51,14 +51,14 @@ def seen(live: str) -> list[Sample]:
 
 
 @contextmanager
-def observe(run_dir: Path, settings: Settings) -> Iterator[Observed]:
+def observe(run_dir: Path, settings: Settings, profile: Profile = SMOKE) -> Iterator[Observed]:
     with Stack(run_dir, settings) as stack:
         stack.start("mysql", "redis")
         stack.start_observers()
         began = time.time()
         for twin in TWINS:
             stack.start_twin(twin)
-            generate(stack, stack.base_url(twin), Load(SMOKE, seed=1), lambda _: None)
+            generate(stack, stack.base_url(twin), Load(profile, seed=1), lambda _: None)
         client.eventually(lambda: bool(_silent(stack)), "the last sample of the load is scraped")
         yield Observed(stack, began, time.time())
 

@@ -39,11 +39,11 @@ def variables(path: Path) -> list[dict[str, Any]]:
     return list(load(path)["templating"].get("list") or ())
 
 
-def substituted(expr: str) -> str:
-    """As Grafana does it for 5 minutes with a scrape interval of 1 s and every variable at "All"."""
+def substituted(expr: str, seconds: float = 300) -> str:
+    """As Grafana does it for so long a range with a scrape interval of 1 s and every variable at "All"."""
     for name, value in {
         "$__rate_interval": "4s",
-        "$__range": "300s",
+        "$__range": f"{seconds:.0f}s",
         "$twin": ".+",
         "$process": ".+",
     }.items():
