@@ -89,7 +89,7 @@ compose-down: ## remove the containers and their data
 	@docker compose --profile load --profile bench down --volumes
 
 test: setup-dev ## run the tests
-	@$(RUN) pytest
+	@$(RUN) pytest -n 2 --dist loadfile
 
 check: setup-dev ## check format, lint and types
 	@$(RUN) ruff format --check .
