@@ -64,6 +64,8 @@ def test_where_no_peak_is_kept_it_is_sampled(taker: Taker, monkeypatch: pytest.M
 
 
 def test_the_processes_of_a_role_are_added_up(taker: Taker) -> None:
+    taker.take(1)  # it has started, and needs no more from here on
+    taker.give_back()
     pid = taker.process.pid
     both = PeakMemory({"one": [pid], "two": [pid, pid]}).end()
     assert both["two"] == 2 * both["one"]
