@@ -117,7 +117,7 @@ def found(pattern: str, said: str) -> float:
 def serving(factory: str, folder: Path) -> Iterator[str]:
     port = str(settings().floor_port)
     uvicorn = [sys.executable, "-m", "uvicorn", "--factory", f"loadtests.floor:{factory}", "--port", port]
-    quiet = ["--no-access-log", "--loop=uvloop", f"--http={HTTP}"]
+    quiet = ["--no-access-log", "--no-proxy-headers", "--loop=uvloop", f"--http={HTTP}"]
     server = process.spawn([*uvicorn, *quiet], folder / "log", dict(os.environ), set(CORES[:-1]) or None)
     url = f"http://{LOOPBACK}:{port}"
     try:

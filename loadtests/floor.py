@@ -35,6 +35,7 @@ def create_app(seconds: float = 0) -> FastAPI:
     @app.post(PATH)
     async def log_event(request: Request) -> Response:
         await read_body(request.receive)
+        await asyncio.sleep(seconds)
         return Response(ANSWER, media_type=JSON)
 
     @app.get("/api/v1/health")
