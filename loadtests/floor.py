@@ -1,4 +1,4 @@
-"""A handler that does nothing: what server, dispatch, loopback and load generator cost by themselves.
+"""A handler that does nothing: what server, loopback and load generator cost by themselves.
 
 The same server and the same short way as the async twin's: what is between the two is the job.
 """
@@ -12,8 +12,6 @@ from shared.answer import JSON
 from shared.event import PATH
 
 ANSWER = b'{"success":true,"data":{"status":"queued"},"timestamp":"2026-01-01T00:00:00.000000Z"}'
-
-
 SLOW_SECONDS = 0.01
 
 

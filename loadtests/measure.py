@@ -19,6 +19,7 @@ from loadtests.results import Environment, Knee, Level, Results, Trial, Turn
 from loadtests.running import Running
 from loadtests.stack import Stack
 from loadtests.stack.observers import LIVE
+from loadtests.stack.process import on_cpus
 from loadtests.trial import run_floor, run_other, run_trial
 from shared.settings import Settings
 
@@ -52,8 +53,12 @@ class Measurement:
         if options.host:
             check_health(options.host)
         os.environ[RUN] = self.name
-        with self._stack() as stack, Display(console, self._seconds) as display:
-            leave_the_twins_alone(stack)
+        with (
+            self._stack() as stack,
+            # What shows, probes and waits must not cost a twin anything.
+            on_cpus(stack.generator_cpus()),
+            Display(console, self._seconds) as display,
+        ):
             display.step("starting MySQL and Redis")
             for role in ("mysql", "redis"):
                 stack.start(role)
@@ -120,10 +125,3 @@ class Measurement:
 
 def _pairs(planned: Sequence[Turn]) -> int:
     return max(turn.pair for turn in planned)
-
-
-def leave_the_twins_alone(stack: Stack) -> None:
-    """Stay on the generator's core: what shows, probes and waits must not cost a twin anything."""
-    cpus = stack.generator_cpus()
-    if cpus is not None:
-        os.sched_setaffinity(0, cpus)

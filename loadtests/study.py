@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from redis import RedisError
 from rich.console import Console
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from typing_extensions import TypedDict
 
@@ -29,6 +30,7 @@ from loadtests.report.trials import machine
 from loadtests.results import RESULTS, Environment
 from loadtests.stack import Stack, StackError
 from loadtests.stack.process import on_cpus
+from shared.db import create_tables, make_background_engine
 from shared.settings import Settings
 
 RUN_DIR = ROOT / ".run"
@@ -59,6 +61,14 @@ class Setup:
             stack.start_observers()
             self.environment = environment.describe(stack)
             yield stack
+
+
+def emptied(stack: Stack) -> Engine:
+    """Leave the tables, and nothing in them or in Redis; return MySQL as worker and scheduler have it."""
+    engine = make_background_engine(stack.settings)
+    create_tables(engine)
+    stack.reset()
+    return engine
 
 
 class Part(NamedTuple):

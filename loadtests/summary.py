@@ -6,9 +6,10 @@ from statistics import median
 from typing import NamedTuple
 
 from hdrh.histogram import HdrHistogram
+from typing_extensions import TypedDict
 
 from loadtests.pairs import FLOORS, latency
-from loadtests.results import Level, Results, Trial
+from loadtests.results import Level, Reconciliation, Results, Trial
 
 TWINS = ("naive_sync", "async_dedup")
 COLUMNS = ("naive_sync", "upsert", "group_upsert", "redis_count", "async_dedup", "other")
@@ -103,13 +104,20 @@ def failures(results: Results, twin: str, level_id: LevelId) -> Counter[str]:
     return +total
 
 
-def per_thousand(trial: Trial) -> dict[str, float]:
+class Spent(TypedDict):
+    """The part of a trial that its cost is made of."""
+
+    cpu_seconds: dict[str, float]
+    reconcile: Reconciliation
+
+
+def per_thousand(trial: Spent) -> dict[str, float]:
     """Return CPU seconds per 1,000 acknowledged events, by process; empty without events."""
     events = trial["reconcile"]["acknowledged"]
     return {name: seconds * 1000 / events for name, seconds in trial["cpu_seconds"].items()} if events else {}
 
 
-def server_per_thousand(trial: Trial) -> float | None:
+def server_per_thousand(trial: Spent) -> float | None:
     """Return the same of all processes but the generator; None where no event was acknowledged."""
     return sum(s for name, s in per_thousand(trial).items() if name != "generator") or None
 

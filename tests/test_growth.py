@@ -29,7 +29,7 @@ def test_a_point_is_measured_on_fingerprints_that_are_known(
         found = measure(setup, running, Offer(40, "async_dedup", 100, Mix(40, 120, 300)))
         kept = [*rows(engine).values()]
     assert (found["x"], found["reconcile"]["lost"], found["reconcile"]["extra"]) == (40, 0, 0)
-    assert 200 < found["acknowledged"] == found["reconcile"]["recorded"] < 400
+    assert 200 < found["reconcile"]["acknowledged"] == found["reconcile"]["recorded"] < 400
     assert found["level"]["offered_rps"] == pytest.approx(100, rel=0.5)
     assert {"app", "worker", "scheduler", "mysql", "redis", "generator"} == set(found["cpu_seconds"])
     repeated = [row for row in kept if row["message"].startswith(REPEATED)]
@@ -57,7 +57,6 @@ def sample(x: int, p95: float, *reasons: str) -> Point:
         "twin": "async_dedup",
         "level": level(10, p95, rate=500.0),
         "cpu_seconds": {"app": 0.2, "redis": 0.1, "generator": 0.15},
-        "acknowledged": 1_000,
         "reconcile": {"acknowledged": 1_000, "unanswered": 0, "recorded": 1_000, "lost": 0, "extra": 0},
         "machine": {"stolen_share": 0.0, "others_share": 0.0, "restarted": []},
         "valid": not reasons,

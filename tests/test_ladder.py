@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 from loadtests.stack import Stack
 from shared.model import Issue
+from tests import client
 from tests.faults.load import check, load
 from tests.parts import alone, rows, times_seen, wait_until
 
@@ -19,6 +20,13 @@ def url(stack: Stack, request: pytest.FixtureRequest) -> Iterator[str]:
         stack.start_twin(request.param)
         yield stack.base_url(request.param)
         stack.stop_twin(request.param)
+
+
+def test_a_request_that_is_not_plain_is_taken_too(url: str) -> None:
+    answer = client.post(
+        url, b'{"message": "the long way"}', {"Content-Type": "application/json; charset=utf-8"}
+    )
+    assert answer.status == 200
 
 
 def test_every_acknowledged_event_is_counted_and_has_its_row(url: str, engine: Engine) -> None:

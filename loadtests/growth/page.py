@@ -11,6 +11,7 @@ from loadtests.growth.series import SERIES
 from loadtests.markdown import chart, number, table
 from loadtests.results import RESULTS
 from loadtests.study import Raw, measured_on
+from loadtests.summary import per_thousand, server_per_thousand
 
 WORDS = RESULTS / "growth"
 PROCESSES = ("app", "worker", "scheduler", "mysql", "redis", "generator")
@@ -44,7 +45,7 @@ def _charts(name: str, points: Sequence[Point]) -> list[str]:
     if not drawn:
         return ["No point is valid, so there is no plot."]
     series, axis = SERIES[name], [f"{point['x']:,}" for point, _ in drawn]
-    costs = [server_ms(point) for point, _ in drawn]
+    costs = [server_per_thousand(point) or 0.0 for point, _ in drawn]
     return [
         chart(f"p95 over {series.axis}", axis, [[p95 for _, p95 in drawn]], series.axis),
         chart(f"CPU per event over {series.axis}", axis, [costs], series.axis, digits=3),
@@ -61,8 +62,8 @@ def _table(axis: str, points: Sequence[Point]) -> str:
             f"{point['level']['acknowledged']:,}",
             *(number((point["level"]["due_latency_ms"] or {}).get(name), 1) for name in ("p50", "p95")),
             f"{sum(point['level']['failed'].values()):,}",
-            number(server_ms(point), 3),
-            *(number(_ms(point, process), 3) for process in processes),
+            number(server_per_thousand(point) or 0.0, 3),
+            *(number(per_thousand(point).get(process), 3) for process in processes),
             f"{point['reconcile']['lost']:,}",
             "; ".join(point["invalid_reasons"]),
         ]
@@ -73,13 +74,3 @@ def _table(axis: str, points: Sequence[Point]) -> str:
 
 def p95_of(point: Point) -> float | None:
     return (point["level"]["due_latency_ms"] or {}).get("p95")
-
-
-def server_ms(point: Point) -> float:
-    """Return the CPU milliseconds per acknowledged event of all processes but the generator."""
-    return sum(_ms(point, process) or 0.0 for process in point["cpu_seconds"] if process != "generator")
-
-
-def _ms(point: Point, process: str) -> float | None:
-    seconds, events = point["cpu_seconds"].get(process), point["acknowledged"]
-    return seconds * 1000 / events if seconds is not None and events else None

@@ -14,10 +14,9 @@ from loadtests.profiles import at_rate
 from loadtests.reconcile import Table, connect, reconcile
 from loadtests.results import Level, Machine, Reconciliation
 from loadtests.stack import Stack
-from loadtests.study import Setup
+from loadtests.study import Setup, emptied
 from loadtests.validity import trial_reasons
 from loadtests.workload import Mix
-from shared.db import create_tables, make_background_engine
 
 SECONDS = 6.0
 MOST_SECONDS = 12.0
@@ -35,13 +34,12 @@ class Offer(NamedTuple):
 
 
 class Point(TypedDict):
-    """CPU is of the whole point, from before the load to the end of the drain; so is `acknowledged`."""
+    """CPU and counts are of the whole point, from before the load to the end of the drain."""
 
     x: int
     twin: str
     level: Level
     cpu_seconds: dict[str, float]
-    acknowledged: int
     reconcile: Reconciliation
     machine: Machine
     valid: bool
@@ -51,7 +49,7 @@ class Point(TypedDict):
 def measure(setup: Setup, stack: Stack, offer: Offer) -> Point:
     """Raises StackError and TrialFailed."""
     x, twin, rate, mix = offer
-    _empty(stack)
+    emptied(stack).dispose()
     if mix:
         make_known(stack.settings, mix)
     stack.start_twin(twin)
@@ -72,19 +70,11 @@ def measure(setup: Setup, stack: Stack, offer: Offer) -> Point:
         "twin": twin,
         "level": driver.levels[-1],
         "cpu_seconds": observed.cpu_seconds | {"generator": driver.cpu_seconds},
-        "acknowledged": driver.acknowledged.total(),
         "reconcile": counts,
         "machine": observed.machine,
         "valid": not reasons,
         "invalid_reasons": reasons,
     }
-
-
-def _empty(stack: Stack) -> None:
-    engine = make_background_engine(stack.settings)
-    create_tables(engine)
-    engine.dispose()
-    stack.reset()
 
 
 def _drain(stack: Stack) -> None:

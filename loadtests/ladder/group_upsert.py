@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from fastapi import FastAPI, Request, Response
 from sqlalchemy import Engine
 
-from async_dedup.dispatch import ERRORS, HotPathAPI, answer_error, short_way
+from async_dedup.dispatch import ERRORS, HotPathAPI, answer_error, read_body, read_head, short_way
 from async_dedup.ingest import Ingest
 from loadtests.ladder.table import upsert
 from shared import metrics
-from shared.answer import JSON
+from shared.answer import JSON, acknowledged
 from shared.db import create_tables, make_background_engine
-from shared.event import Event
+from shared.event import PATH, Event, check_head, parse
 from shared.settings import Settings
 
 
@@ -35,6 +35,12 @@ def create_app() -> FastAPI:
     app = HotPathAPI(openapi_url=None)
     for error in ERRORS:
         app.add_exception_handler(error, answer_error)
+
+    @app.post(PATH)
+    async def log_event(request: Request) -> Response:
+        check_head(*read_head(request.scope))
+        kept_at = await ingest(parse(await read_body(request.receive)))
+        return Response(acknowledged("saved", kept_at), media_type=JSON)
 
     @app.get("/api/v1/health")
     async def health() -> Response:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from sqlalchemy import Engine
 from typing_extensions import TypedDict
 
 from async_dedup.buffer import FIRST_EVENTS, KNOWN, AsyncBuffer, Buffer
@@ -19,9 +18,8 @@ from loadtests.generator import TrialFailed
 from loadtests.reconcile import Table, connect
 from loadtests.stack import Stack
 from loadtests.stack.process import on_cpus
-from loadtests.study import Setup
+from loadtests.study import Setup, emptied
 from loadtests.workload import pool
-from shared.db import create_tables, make_background_engine
 from shared.event import Event, parse
 from shared.settings import Settings
 
@@ -58,7 +56,7 @@ def flushes(setup: Setup, sizes: Mapping[int, int] = SIZES) -> list[Flush]:
 
 
 def _flush(stack: Stack, size: int, setup: Setup) -> Flush:
-    buffer, engine = _emptied(stack)
+    buffer, engine = Buffer(stack.settings), emptied(stack)
     rates = []
     for rows in ("new", "existing"):
         setup.display.step(f"flush: {size:,} {rows} rows")
@@ -76,7 +74,7 @@ def digests(setup: Setup, size: int = DIGEST, times: int = DIGESTS) -> list[floa
     with setup.stack() as stack:
         for each in range(1, times + 1):
             setup.display.step(f"digest: {size:,} first events, {each} of {times}")
-            buffer, engine = _emptied(stack)
+            buffer, engine = Buffer(stack.settings), emptied(stack)
             fill(stack.settings, size, parse(pool(setup.options.seed)[0].body).stack_trace)
             rates.append(size / _seconds(stack, partial(digest_all, buffer, engine)))
             engine.dispose()
@@ -87,8 +85,8 @@ def digests(setup: Setup, size: int = DIGEST, times: int = DIGESTS) -> list[floa
 def memory(setup: Setup, size: int = PENDING) -> Memory:
     with setup.stack() as stack:
         setup.display.step(f"memory: {size:,} pending fingerprints")
-        buffer, engine = _emptied(stack)
-        engine.dispose()
+        emptied(stack).dispose()
+        buffer = Buffer(stack.settings)
         empty = _used(buffer)
         fill(stack.settings, size)
         buffer.redis.delete(FIRST_EVENTS)
@@ -112,13 +110,6 @@ async def _fill(settings: Settings, size: int, stack_trace: str | None) -> None:
             await buffer.add([Event.model_validate(body) for body in bodies])
     finally:
         await buffer.close()
-
-
-def _emptied(stack: Stack) -> tuple[Buffer, Engine]:
-    engine = make_background_engine(stack.settings)
-    create_tables(engine)
-    stack.reset()
-    return Buffer(stack.settings), engine
 
 
 def _seconds(stack: Stack, work: Callable[[], object]) -> float:
