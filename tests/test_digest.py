@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, OperationalError
 
+from async_dedup import digest as module
 from async_dedup.buffer import Buffer
 from async_dedup.digest import ROWS, UPSERT, digest_all, digest_some
 from async_dedup.flush import flush
@@ -168,6 +169,25 @@ def test_only_the_events_that_were_read_are_trimmed(stack: Stack, buffer: Buffer
 
 class Killed(Exception):
     """Ends a digest where a kill would."""
+
+
+def test_a_job_leaves_what_comes_in_meanwhile_to_the_next(
+    stack: Stack, buffer: Buffer, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ROWS", 2)
+    asyncio.run(add(stack.settings, [event(f"early {number}") for number in range(5)]))
+    rounds: list[int] = []
+
+    def then_one_comes_in(buffer: Buffer, engine: Engine) -> int:
+        rounds.append(digest_some(buffer, engine))
+        if len(rounds) == 3:
+            asyncio.run(add(stack.settings, [event("late")]))
+        return rounds[-1]
+
+    monkeypatch.setattr(module, "digest_some", then_one_comes_in)
+    digest_all(buffer, engine)
+    assert rounds == [2, 2, 1]
+    assert [first.event.message for first in buffer.first_events(10)] == ["late"]
 
 
 def test_a_digest_that_ends_before_its_trim_is_done_again(
