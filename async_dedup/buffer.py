@@ -6,7 +6,6 @@
 | hpt:batches       | list   | ids of batches, oldest first      | one per batch       | each is dropped   |
 | hpt:batch:ID      | hash   | a claimed buffer                  | MAX_FINGERPRINTS    | in MySQL, dropped |
 | hpt:first_events  | stream | events of unknown fingerprints    | maxmemory           | in MySQL, trimmed |
-| hpt:known:PERIOD  | set    | fingerprints seen in a period     | one period's new    | two periods       |
 | hpt:group:PROCESS | string | number of its last group          | one each            | an hour unused    |
 | hpt:flushed_at    | string | last flush, Unix seconds          | 1                   | overwritten       |
 | rq:*              | RQ's   | digest jobs                       | one waiting at most | failed: 5 minutes |
@@ -43,15 +42,18 @@ BUFFER = "hpt:buffer"
 BATCHES = "hpt:batches"
 BATCH = "hpt:batch:"
 FIRST_EVENTS = "hpt:first_events"
-KNOWN = "hpt:known:"
 GROUP = "hpt:group:"
 FLUSHED_AT = "hpt:flushed_at"
 
 MAX_FINGERPRINTS = 10_000
 """A buffer that reaches this is sealed as a batch at once: one HGETALL and one transaction stay small."""
 
-KNOWN_PERIOD = 60
-"""Seconds. A fingerprint is known for one to two periods; to forget it costs an upsert, never a count."""
+KNOWN_PERIOD = 60.0
+MAX_KNOWN = 100_000
+"""Seconds, and fingerprints (20 MB), after which an API process sends each payload once more.
+
+What it has forgotten costs an upsert, never a count.
+"""
 
 AT = "at"
 
@@ -60,34 +62,27 @@ FORGOTTEN = -2
 ADD_DURATION = redis_operation_duration.labels("add")
 
 # A retried group must not count twice, so the group's number is checked and set with its counts.
-# HINCRBY's answer equals the increment only for a fingerprint that is new in this buffer: only then
-# are the sets of known ones worth asking. A process leaves the payload out where it has sent it before,
-# which holds only as long as Redis remembers the process.
-# KEYS: buffer, batches, sealed batch, first_events, known this period, known last period, group
-# ARGV: group number, batch id, most fingerprints, known ttl, then (fingerprint, events, payload)...
+# A process leaves the payload out where it has sent it before, which holds only as long as Redis remembers
+# the process. HINCRBY's answer equals the increment only for a fingerprint that is new in this buffer: of
+# any other a process has sent the payload already.
+# KEYS: buffer, batches, sealed batch, first_events, group
+# ARGV: group number, batch id, most fingerprints, then (fingerprint, events, payload)...
 # Returns the number of first events, -1 for a group that was added before, -2 for a forgotten process.
 ADD = """
-local last = tonumber(redis.call('GET', KEYS[7]) or 0)
+local last = tonumber(redis.call('GET', KEYS[5]) or 0)
 if last >= tonumber(ARGV[1]) then
     return -1
 elseif last == 0 and ARGV[1] ~= '1' then
     return -2
 end
-redis.call('SET', KEYS[7], ARGV[1], 'EX', 3600)
+redis.call('SET', KEYS[5], ARGV[1], 'EX', 3600)
 local first = 0
-for i = 5, #ARGV, 3 do
+for i = 4, #ARGV, 3 do
     local events = redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1])
-    if ARGV[i + 2] ~= ''
-        and events == tonumber(ARGV[i + 1])
-        and redis.call('SISMEMBER', KEYS[6], ARGV[i]) == 0
-        and redis.call('SADD', KEYS[5], ARGV[i]) == 1
-    then
+    if ARGV[i + 2] ~= '' and events == tonumber(ARGV[i + 1]) then
         redis.call('XADD', KEYS[4], '*', 'fingerprint', ARGV[i], 'event', ARGV[i + 2])
         first = first + 1
     end
-end
-if first > 0 then
-    redis.call('EXPIRE', KEYS[5], ARGV[4])
 end
 local now = redis.call('TIME')
 redis.call('HSET', KEYS[1], 'at', now[1] .. string.format('%06d', now[2]))
@@ -185,8 +180,8 @@ class AsyncBuffer:
     def _start_anew(self) -> None:
         self._process = uuid4().hex
         self._group = 0
-        self._period = 0
         self._known: set[str] = set()
+        self._known_since = time.monotonic()
 
     async def add(self, events: Sequence[Event]) -> int:
         """Counts a group of events in one round trip; all are on disk when this returns.
@@ -226,12 +221,11 @@ class AsyncBuffer:
 
     def _arguments(self, events: Sequence[Event]) -> list[bytes | str | int]:
         """The number of keys, the keys, the arguments."""
+        self._forget_known()
         batch_id = uuid4().hex
-        period = self._forget_known()
-        keys = [BUFFER, BATCHES, BATCH + batch_id, FIRST_EVENTS, f"{KNOWN}{period}", f"{KNOWN}{period - 1}"]
-        keys.append(GROUP + self._process)
+        keys = [BUFFER, BATCHES, BATCH + batch_id, FIRST_EVENTS, GROUP + self._process]
         arguments: list[bytes | str | int] = [len(keys), *keys]
-        arguments += (self._group, batch_id, MAX_FINGERPRINTS, 2 * KNOWN_PERIOD)
+        arguments += (self._group, batch_id, MAX_FINGERPRINTS)
         firsts: dict[str, Event] = {}
         for event in events:
             firsts.setdefault(event.fingerprint, event)
@@ -241,13 +235,10 @@ class AsyncBuffer:
             arguments += (bytes.fromhex(fingerprint), counts[fingerprint], payload)
         return arguments
 
-    def _forget_known(self) -> int:
-        """The present period; with a new one every payload is sent once more."""
-        period = int(time.time() / KNOWN_PERIOD)
-        if period != self._period:
-            self._period = period
+    def _forget_known(self) -> None:
+        if time.monotonic() - self._known_since > KNOWN_PERIOD or len(self._known) > MAX_KNOWN:
+            self._known_since = time.monotonic()
             self._known.clear()
-        return period
 
     async def close(self) -> None:
         await self._connection.disconnect()

@@ -63,39 +63,41 @@ def test_only_the_first_event_of_an_unknown_fingerprint_is_kept(settings: Settin
     assert [first.event for first in buffer.first_events(10)] == [A, B]
 
 
-def test_a_known_fingerprint_stays_known_when_its_buffer_is_claimed(
-    settings: Settings, buffer: Buffer
-) -> None:
-    asyncio.run(add(settings, [A]))
-    buffer.claim()
-    assert asyncio.run(add(settings, [A])) == [0]
-    assert len(buffer.first_events(10)) == 1
-
-
-def test_a_fingerprint_is_forgotten_after_two_periods(
-    settings: Settings, buffer: Buffer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now, firsts = time.time(), []
-    for periods in (0, 1, 2):
-        monkeypatch.setattr(time, "time", lambda later=now + periods * KNOWN_PERIOD: later)
-        firsts += asyncio.run(add(settings, [A]))
-        buffer.claim()
-    assert firsts == [1, 0, 1]
-
-
 def test_a_process_sends_a_payload_once_in_each_period(
     settings: Settings, buffer: Buffer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario() -> list[int]:
-        client, now, firsts = AsyncBuffer(settings), time.time(), []
-        for periods in (0, 0, 1):
-            monkeypatch.setattr(time, "time", lambda later=now + periods * KNOWN_PERIOD: later)
-            buffer.redis.delete(*buffer.redis.keys("hpt:known:*"), "hpt:buffer")
+        client, firsts = AsyncBuffer(settings), []
+        for period in (KNOWN_PERIOD, KNOWN_PERIOD, 0):
+            monkeypatch.setattr(module, "KNOWN_PERIOD", period)
             firsts.append(await client.add([A]))
+            buffer.claim()
         await client.close()
         return firsts
 
     assert asyncio.run(scenario()) == [1, 0, 1]
+
+
+def test_what_a_process_remembers_has_a_bound(
+    settings: Settings, buffer: Buffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> list[int]:
+        client, firsts = AsyncBuffer(settings), []
+        for most in (2, 2, 1):
+            monkeypatch.setattr(module, "MAX_KNOWN", most)
+            firsts.append(await client.add([A, B]))
+            buffer.claim()
+        await client.close()
+        return firsts
+
+    assert asyncio.run(scenario()) == [2, 0, 2]
+
+
+def test_a_payload_that_another_process_has_sent_is_not_kept_again(
+    settings: Settings, buffer: Buffer
+) -> None:
+    assert [asyncio.run(add(settings, [A])) for _ in range(2)] == [[1], [0]]
+    assert len(buffer.first_events(10)) == 1
 
 
 @pytest.mark.parametrize("forgotten", ["hpt:*", "hpt:group:*"])
@@ -225,7 +227,6 @@ def test_counts_and_first_events_never_expire_and_the_rest_does(settings: Settin
     }
     forever = {"hpt", "hpt:batch"}
     assert {prefix for prefix, ttl in expires.items() if ttl == -1} == forever
-    assert 0 < expires["hpt:known"] <= 2 * KNOWN_PERIOD
     assert 0 < expires["hpt:group"] <= 3600
 
 
@@ -252,7 +253,7 @@ def test_every_key_of_a_full_cycle_is_in_the_table_and_has_its_type(
 
 def types_of_keys(buffer: Buffer) -> set[tuple[str, str]]:
     """The keys as the table writes them: what varies in capitals."""
-    varying = {"hpt:batch": "hpt:batch:ID", "hpt:known": "hpt:known:PERIOD", "hpt:group": "hpt:group:PROCESS"}
+    varying = {"hpt:batch": "hpt:batch:ID", "hpt:group": "hpt:group:PROCESS"}
     found = set()
     for key in map(bytes.decode, buffer.redis.keys()):
         name = "rq:*" if key.startswith("rq:") else varying.get(key.rsplit(":", 1)[0], key)

@@ -29,7 +29,7 @@ MILLISECOND = timedelta(milliseconds=1)
 STEPS = st.lists(
     st.one_of(
         st.lists(st.integers(0, 2), min_size=1, max_size=4),  # a group of events, by fingerprint
-        st.sampled_from(["digest", "flush", "claim", "forget", "read", "write"]),
+        st.sampled_from(["digest", "flush", "claim", "read", "write"]),
     ),
     max_size=15,
 )
@@ -89,7 +89,6 @@ def test_rows_do_not_depend_on_the_order_of_digest_and_flush(
         "digest": lambda: digest_some(buffer, engine),
         "flush": lambda: flush(buffer, engine),
         "claim": buffer.claim,
-        "forget": lambda: forget(buffer),
         "read": other.read_next,
         "write": other.write,
     }
@@ -119,11 +118,6 @@ def test_rows_do_not_depend_on_the_order_of_digest_and_flush(
             assert last[each.fingerprint] - MILLISECOND <= row["last_seen"] <= end
 
 
-def forget(buffer: Buffer) -> None:
-    """As if two periods had passed."""
-    buffer.redis.delete(*buffer.redis.keys("hpt:known:*") or ["none"])
-
-
 def test_a_count_before_its_payload_is_not_listed(stack: Stack, buffer: Buffer, engine: Engine) -> None:
     seen = event("seen", "its trace")
     asyncio.run(add(stack.settings, [seen, seen]))
@@ -150,7 +144,6 @@ def test_the_first_stack_trace_is_kept(
     stack: Stack, buffer: Buffer, engine: Engine, traces: tuple[str | None, str | None]
 ) -> None:
     for trace in traces:
-        forget(buffer)
         asyncio.run(add(stack.settings, [event("seen", trace)]))
         drain(buffer, engine)
     (row,) = rows(engine).values()

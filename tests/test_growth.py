@@ -33,12 +33,9 @@ def test_a_point_is_measured_on_fingerprints_that_are_known(
     assert found["level"]["offered_rps"] == pytest.approx(100, rel=0.5)
     assert {"app", "worker", "scheduler", "mysql", "redis", "generator"} == set(found["cpu_seconds"])
     repeated = [row for row in kept if row["message"].startswith(REPEATED)]
-    new = [row for row in kept if row not in repeated]
     assert len(repeated) == 40
-    # A first event would have brought its stack trace.
-    assert {row["stack_trace"] for row in repeated} == {None}
-    assert len(new) > 20
-    assert {(len(row["message"]), len(row["stack_trace"])) for row in new} == {(120, 300)}
+    assert len(kept) > 60
+    assert {(len(row["message"]), len(row["stack_trace"])) for row in kept} == {(120, 300)}
 
 
 def test_as_many_rows_are_made_as_there_are_fingerprints(stack: Stack, engine: Engine) -> None:

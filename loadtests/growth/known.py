@@ -1,14 +1,10 @@
-"""Fingerprints that a twin has seen before: rows in MySQL, and in Redis the set of known ones.
+"""Rows of fingerprints that a twin has seen before.
 
-Written directly: through the API a million would take minutes. The rows have no stack trace and no count yet.
+Written directly: through the API a million would take minutes. They have no stack trace and no count yet.
 """
 
-import time
-
-from async_dedup.buffer import KNOWN, KNOWN_PERIOD, Buffer
 from loadtests.reconcile import connect
-from loadtests.workload import REPEATED, Mix, repeated_message
-from shared.fingerprint import fingerprint
+from loadtests.workload import REPEATED, Mix
 from shared.settings import Settings
 
 # Sorted as the unique index is, which spares it a million random places.
@@ -22,18 +18,12 @@ SELECT SHA2(message, 256) AS fingerprint, 'default', message, 0, UTC_TIMESTAMP(6
 FROM padded
 ORDER BY fingerprint
 """
-CHUNK = 10_000
 
 
 def make_known(settings: Settings, mix: Mix) -> None:
-    """All repeated events of the mix: known for one to two periods of `KNOWN_PERIOD` seconds from now."""
+    """All repeated events of the mix."""
     with connect(settings) as mysql, mysql.cursor() as cursor:
         cursor.execute(_rows(mix.fingerprints), (REPEATED, mix.fingerprints, mix.message_chars))
-    client, name = Buffer(settings).redis, f"{KNOWN}{int(time.time() / KNOWN_PERIOD)}"
-    for start in range(0, mix.fingerprints, CHUNK):
-        numbers = range(start, min(start + CHUNK, mix.fingerprints))
-        messages = (repeated_message(number, mix) for number in numbers)
-        client.sadd(name, *(bytes.fromhex(fingerprint(message)) for message in messages))
 
 
 def _rows(size: int) -> str:

@@ -27,8 +27,7 @@ below, and is in no figure.
 - **Flush, digest**: Redis is filled through the API's own buffer class, without HTTP. Then there is one
   flush, or one digest, on the servers' core. New rows: the fingerprints are not in the table yet. First
   events have a stack trace of about 1 kB.
-- **Memory**: of Redis's data set. A pending fingerprint has a count in the buffer, and a place in the set of
-  known ones, so that its payload is sent once.
+- **Memory**: of Redis's data set, for a fingerprint's count in the buffer.
 - **Start**: from the start of the process to the first 200 of `/api/v1/ready`."""
 
 
@@ -151,11 +150,8 @@ def _digest(rates: list[float]) -> list[Row]:
     return [Row("digest of first events", rates, 10_000, "/s", at_most=False)]
 
 
-def _memory(values: dict[str, float]) -> list[Row]:
-    return [
-        Row("Redis memory per pending fingerprint, its count", [values["counts"]], 150, " bytes"),
-        Row("the same and its place among the known ones", [sum(values.values())], None, " bytes"),
-    ]
+def _memory(size: float) -> list[Row]:
+    return [Row("Redis memory per pending fingerprint, without payload", [size], 150, " bytes")]
 
 
 def _start(seconds: list[float]) -> list[Row]:

@@ -11,7 +11,7 @@ from functools import partial
 
 from typing_extensions import TypedDict
 
-from async_dedup.buffer import FIRST_EVENTS, KNOWN, AsyncBuffer, Buffer
+from async_dedup.buffer import FIRST_EVENTS, AsyncBuffer, Buffer
 from async_dedup.digest import digest_all
 from async_dedup.flush import flush
 from loadtests.generator import TrialFailed
@@ -39,15 +39,6 @@ class Flush(TypedDict):
     fingerprints: int
     new: float
     existing: float
-
-
-class Memory(TypedDict):
-    """Bytes of Redis for each pending fingerprint, its payload not counted."""
-
-    counts: float
-    """In the buffer and in batches that were sealed."""
-    known: float
-    """In the sets of known fingerprints."""
 
 
 def flushes(setup: Setup, sizes: Mapping[int, int] = SIZES) -> list[Flush]:
@@ -82,7 +73,8 @@ def digests(setup: Setup, size: int = DIGEST, times: int = DIGESTS) -> list[floa
     return rates
 
 
-def memory(setup: Setup, size: int = PENDING) -> Memory:
+def memory(setup: Setup, size: int = PENDING) -> float:
+    """Return the bytes of Redis for each pending fingerprint, its payload not counted."""
     with setup.stack() as stack:
         setup.display.step(f"memory: {size:,} pending fingerprints")
         emptied(stack).dispose()
@@ -90,14 +82,11 @@ def memory(setup: Setup, size: int = PENDING) -> Memory:
         empty = _used(buffer)
         fill(stack.settings, size)
         buffer.redis.delete(FIRST_EVENTS)
-        filled = _used(buffer)
-        buffer.redis.delete(*buffer.redis.keys(f"{KNOWN}*"))
-        counts = _used(buffer)
-    return {"counts": (counts - empty) / size, "known": (filled - counts) / size}
+        return (_used(buffer) - empty) / size
 
 
 def fill(settings: Settings, size: int, stack_trace: str | None = None) -> None:
-    """Make `size` fingerprints pending, one event each; of those that are not known a first event waits."""
+    """Make `size` fingerprints pending, one event each, whose first events wait."""
     asyncio.run(_fill(settings, size, stack_trace))
 
 
