@@ -79,13 +79,20 @@ compose-up: ## the whole stack in containers, Grafana included (docs/compose.md)
 	@docker compose up --detach --wait
 	@docker compose ps
 
+BENCHING := hot-path-twins-bench
 compose-bench: ## the comparison in containers (PROFILE=ramp PAIRS=3); its figures are not those of `make bench`
+	@if docker ps --format '{{.Names}}' | grep -qx $(BENCHING); then echo "compose-bench: the container $(BENCHING) runs already"; exit 1; fi
+	@docker rm --force $(BENCHING) > /dev/null 2>&1 || true
 	@docker compose --profile bench build --quiet
-	@docker compose --profile bench run --name hot-path-twins-bench bench $(BENCH); status=$$?; \
-	mkdir -p .run/results; docker cp hot-path-twins-bench:/run/bench/results/. .run/results/; \
-	docker rm --force hot-path-twins-bench; exit $$status
+	@# Ctrl-C is for the bench: what it has finished is still copied.
+	@trap : INT; docker compose --profile bench run --name $(BENCHING) bench $(BENCH); status=$$?; \
+	if docker wait $(BENCHING) > /dev/null 2>&1; then \
+		mkdir -p .run/results && docker cp --quiet $(BENCHING):/run/bench/results/. .run/results/ && echo "Copied to .run/results"; \
+		docker rm $(BENCHING) > /dev/null; \
+	fi; exit $$status
 
 compose-down: ## remove the containers and their data
+	@docker rm --force $(BENCHING) > /dev/null 2>&1 || true
 	@docker compose --profile load --profile bench down --volumes
 
 test: setup-dev ## run the tests

@@ -5,12 +5,14 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -272,6 +274,84 @@ def test_the_bench_takes_its_options_behind_those_of_the_service() -> None:
     assert options.running
     assert f"bench:{options.run_dir}" in SERVICES[BENCH]["volumes"]
     assert f"{options.run_dir}" in dockerfile("locust")
+
+
+class Engine:
+    """`make` with a stand-in for `docker`, which notes each command and does what its variables say."""
+
+    SCRIPT = """#!/bin/sh
+        echo "$*" >> calls
+        case "$*" in
+            ps*) echo "$RUNNING" ;;
+            *" run "*) sleep "$SECONDS_TO_RUN"; exit "$STATUS" ;;
+        esac
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        program = folder / "docker"
+        program.write_text(self.SCRIPT)
+        program.chmod(0o755)
+
+    def make(
+        self, target: str, running: str = "", seconds: float = 0, status: int = 0
+    ) -> subprocess.Popen[str]:
+        variables = {"RUNNING": running, "SECONDS_TO_RUN": str(seconds), "STATUS": str(status)}
+        return subprocess.Popen(
+            ["make", "-f", str(ROOT / "Makefile"), target],
+            cwd=self._folder,
+            env={**os.environ, **variables, "PATH": f"{self._folder}:{os.environ['PATH']}"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def calls(self) -> list[str]:
+        calls = self._folder / "calls"
+        return calls.read_text().splitlines() if calls.exists() else []
+
+    def has(self, *words: str) -> bool:
+        return any(set(words) <= set(call.split()) for call in self.calls())
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_the_results_are_copied_however_the_bench_ends(status: int, tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    make = engine.make("compose-bench", status=status)
+    output, _ = make.communicate(timeout=30)
+    assert (make.returncode == 0) == (status == 0)
+    assert engine.has("cp")
+    assert "Copied" in output
+    assert engine.calls()[-1] == "rm hot-path-twins-bench"
+
+
+def test_the_results_are_copied_after_ctrl_c(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    make = engine.make("compose-bench", seconds=30)
+    deadline = monotonic() + 20
+    while not engine.has("run") and monotonic() < deadline:
+        sleep(0.05)
+    os.killpg(make.pid, signal.SIGINT)
+    make.communicate(timeout=20)
+    assert make.returncode != 0
+    assert engine.has("cp")
+
+
+def test_a_second_bench_is_refused_and_leaves_the_first_alone(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    make = engine.make("compose-bench", running="hot-path-twins-bench")
+    assert "runs already" in make.communicate(timeout=30)[0]
+    assert make.returncode != 0
+    assert [call.split()[0] for call in engine.calls()] == ["ps"]
+
+
+def test_a_bench_that_runs_goes_with_the_stack(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    assert engine.make("compose-down").wait(timeout=30) == 0
+    removed, down = engine.calls()
+    assert removed == "rm --force hot-path-twins-bench"
+    assert "down --volumes" in down
 
 
 def test_mounted_files_are_there() -> None:
