@@ -78,8 +78,7 @@ PANELS = (
         "within 30 s (503). `OperationalError`: MySQL away, or a deadlock (503).",
         "short",
         Query(
-            f"sum by (error) (rate(mysql_errors_total{{{JOB}}}[$__rate_interval]))"
-            ' or label_replace(vector(0), "error", "none", "", "")',
+            f"sum by (error) (rate(mysql_errors_total{{{JOB}}}[$__rate_interval]))",
             "{{error}}",
         ),
     ),

@@ -63,14 +63,12 @@ def ratio() -> stat.Panel:
 
 
 def failures() -> stat.Panel:
-    requests = f"sum by (job) (increase(http_requests_total{{{POST}}}[$__range]))"
-    failed = f"sum by (job) (increase(http_requests_total{{{FAILED}}}[$__range]))"
     return verdict(
         "Failed requests",
         "Events that a twin refused or failed on. Anything but 0 means that clients were told so: see the "
         "guide.",
         "short",
-        Query(f"{failed} or 0 * {requests}"),
+        Query(f"sum by (job) (increase(http_requests_total{{{FAILED}}}[$__range]))"),
         red_from=1,
     )
 
@@ -111,14 +109,12 @@ def rates() -> timeseries.Panel:
 
 
 def errors() -> timeseries.Panel:
-    failed = f'sum by (job) (rate(http_requests_total{{job=~"$twin",{FAILED}}}[$__rate_interval]))'
-    requests = f'sum by (job) (rate(http_requests_total{{job=~"$twin",{POST}}}[$__rate_interval]))'
     return graph(
         "Failed requests per second",
         "By twin, and as the client counts them, time-outs included. Above 0 events are refused, or the "
         "twin has a bug: see the causes on its own page.",
         "reqps",
-        Query(f"{failed} or 0 * {requests}"),
+        Query(f'sum by (job) (rate(http_requests_total{{job=~"$twin",{FAILED}}}[$__rate_interval]))'),
         Query("rate(loadtest_failures_total[$__rate_interval])", "client"),
     )
 

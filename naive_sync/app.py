@@ -37,6 +37,7 @@ def create_app() -> Flask:
     app.url_map.converters["fingerprint"] = FingerprintConverter
     app.url_map.merge_slashes = False
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    metrics.foresee_requests()
     watch(app)
     answer_errors(app)
 

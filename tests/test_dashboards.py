@@ -3,13 +3,19 @@
 import json
 import math
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pymysql
 import pytest
+import redis
 
 from loadtests.bootstrap import ROOT
+from loadtests.stack import Stack
+from tests import client
 from tests.observed import Observed
+from tests.parts import full
 
 GRAFANA = ROOT / "grafana"
 PATHS = sorted((GRAFANA / "dashboards").glob("*.json"))
@@ -74,6 +80,47 @@ def test_every_query_has_data(observed: Observed, name: str, target: dict[str, A
     else:
         found = [float(value) for series in observed.range(expr) for _, value in series["values"]]
     assert [value for value in found if math.isfinite(value)], expr
+
+
+def now(observed: Observed, title: str) -> dict[str, float]:
+    """Return what the first query of panel `title` says at this moment, by its one label."""
+    expr = next(target["expr"] for path in PATHS for name, target in queries(path) if name == f"{title}: A")
+    found = observed.get("query", query=substituted(expr))["result"]
+    return {label: float(each["value"][1]) for each in found for label in each["metric"].values()}
+
+
+FAILED, CAUSES = "twins: Failed requests", "naive: Failures by cause, per second"
+
+
+def hang_up(stack: Stack) -> None:
+    """End every connection to MySQL: the next request fails, and then the pool has new ones."""
+    with stack.mysql.connect() as mysql, mysql.cursor() as cursor:
+        cursor.execute("SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID()")
+        for (number,) in cursor.fetchall():
+            with suppress(pymysql.MySQLError):  # it has just gone by itself
+                cursor.execute(f"KILL {number}")
+
+
+def test_a_single_failure_shows_and_so_does_its_cause(observed: Observed) -> None:
+    url, before = observed.stack.base_url("naive_sync"), now(observed, FAILED)["naive_sync"]
+    hang_up(observed.stack)
+    assert client.log(url, "fails").status == 503
+    client.eventually(
+        lambda: (
+            now(observed, FAILED)["naive_sync"] > before + 0.9
+            and now(observed, CAUSES).get("OperationalError", 0) > 0
+        ),
+        "one failure is seen",
+    )
+    assert client.log(url, "goes well").status == 200
+
+
+def test_a_single_refusal_of_the_async_twin_shows(observed: Observed) -> None:
+    url, port = observed.stack.base_url("async_dedup"), observed.stack.settings.redis_port
+    before = now(observed, FAILED)["async_dedup"]
+    with redis.Redis(port=port, decode_responses=True) as server, full(server):
+        assert client.log(url, "refused").status == 503
+    client.eventually(lambda: now(observed, FAILED)["async_dedup"] > before + 0.9, "one refusal is seen")
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
