@@ -1,4 +1,4 @@
-"""The load generator's view as Prometheus metrics: `python -m loadtests.exporter PROGRESS_FILE`.
+"""The load generator's view, and the audits', as metrics: `python -m loadtests.exporter PROGRESS_FILE`.
 
 A process of its own that reads what Locust writes each second: it outlives each run, so that the last sample
 is scraped too, and costs the generator nothing.
@@ -13,6 +13,7 @@ from typing import Any
 
 from prometheus_client import Counter, Gauge, start_http_server
 
+from loadtests.audits import Audits
 from loadtests.tail import SILENCE, Tail
 from shared.settings import Settings
 
@@ -26,6 +27,9 @@ achieved_rate = Gauge("loadtest_achieved_rate", "Requests per second that were a
 p95 = Gauge("loadtest_p95_seconds", "Client's p95 of the running level so far; NaN without an answer.")
 failures = Counter("loadtest_failures", "Requests that failed, as the client sees it.")
 running = Gauge("loadtest_running", "1 while load is sent.", ("profile", "target", "run"))
+audited = Gauge(
+    "loadtest_audited_events", "What the audits of this run's trials have found so far.", ("twin", "found")
+)
 
 
 class View:
@@ -53,14 +57,21 @@ class View:
         running.clear()
 
 
+def show_audits(audits: Audits) -> None:
+    for twin, found in audits.sums.items():
+        for name, events in found.items():
+            audited.labels(twin, name).set(events)
+
+
 def follow(tail: Tail, view: View, stop: threading.Event) -> None:
     """Show each line until `stop` is set."""
-    silence = 0.0
+    silence, audits = 0.0, Audits()
     while not stop.wait(LOOK_EVERY):
         silence += LOOK_EVERY
-        for line in tail.lines():
+        for line in audits.take(tail.lines()):
             view.show(line)
             silence = 0.0
+        show_audits(audits)
         if silence > SILENCE:
             view.show_silence()
 

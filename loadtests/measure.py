@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from loadtests import environment
+from loadtests import audits, environment
 from loadtests.display import Display
 from loadtests.exporter import RUN
 from loadtests.generator import Show, TrialFailed
@@ -78,6 +78,9 @@ class Measurement:
                         console.print(f"Failed: {self._failed[-1]}", soft_wrap=True)
                     else:
                         keep()
+            if stack.observers():
+                display.step("until who watches has seen the last audit")
+                time.sleep(audits.SEEN_WITHIN)
 
     def results(self, why_missing: str = "the run did not get that far") -> Results:
         """Return what there is; `why_missing` is about the trials that were planned and never begun."""

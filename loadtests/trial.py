@@ -5,7 +5,7 @@ from functools import partial
 from math import inf
 from typing import TypedDict
 
-from loadtests import plan, time_spent
+from loadtests import audits, plan, time_spent
 from loadtests.driver import Driver
 from loadtests.generator import Show
 from loadtests.observe import Observation, roles
@@ -16,6 +16,7 @@ from loadtests.profiles import PROFILES
 from loadtests.reconcile import Connection, Recorded, Table, connect, drain, reconcile, rest
 from loadtests.results import Knee, Level, Machine, Reconciliation, Trial, Turn
 from loadtests.stack import Stack
+from loadtests.stack.observers import PROGRESS
 from loadtests.statements import Statements
 from loadtests.validity import trial_reasons
 
@@ -63,6 +64,7 @@ def run_other(stack: Stack, turn: Turn, host: str, show: Show) -> Trial:
     counts = reconcile(driver.acknowledged, driver.unanswered, recorded.counts())
     observed.end()
     return _trial(
+        stack,
         turn,
         driver,
         Outcome(
@@ -111,6 +113,7 @@ def _measure(stack: Stack, turn: Turn, mysql: Connection, driver: Driver) -> Tri
     )
     observed.end()
     return _trial(
+        stack,
         turn,
         driver,
         Outcome(
@@ -143,7 +146,8 @@ def _patience(stack: Stack, twin: str) -> float:
     return FLUSHES_TO_SETTLE * stack.settings.flush_interval
 
 
-def _trial(turn: Turn, driver: Driver, outcome: Outcome) -> Trial:
+def _trial(stack: Stack, turn: Turn, driver: Driver, outcome: Outcome) -> Trial:
+    audits.tell(stack.run_dir / PROGRESS, turn.twin, outcome["reconcile"])
     reasons = trial_reasons(turn.twin, outcome["reconcile"], outcome["machine"])
     return {
         "profile": turn.profile,

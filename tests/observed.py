@@ -10,10 +10,11 @@ from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
-from loadtests.generator import Load, generate
 from loadtests.live.sampler import Sample
 from loadtests.profiles import SMOKE, Profile
+from loadtests.results import Reconciliation, Turn
 from loadtests.stack import Stack
+from loadtests.trial import run_other
 from shared.settings import Settings
 from tests import client
 
@@ -26,6 +27,8 @@ class Observed:
     began: float
     """Unix time before the first request."""
     ended: float
+    audits: dict[str, Reconciliation]
+    """What the bench itself knows."""
 
     def get(self, path: str, **parameters: object) -> Any:
         """Return the data of Prometheus' answer; fails where it calls the question wrong."""
@@ -55,14 +58,16 @@ def observe(run_dir: Path, settings: Settings, profile: Profile = SMOKE) -> Iter
     with Stack(run_dir, settings) as stack:
         stack.start("mysql", "redis")
         stack.start_observers()
-        began = time.time()
-        for twin in TWINS:
+        began, audits = time.time(), {}
+        for order, twin in enumerate(TWINS, 1):
             stack.start_twin(twin)
-            generate(stack, stack.base_url(twin), Load(profile, seed=1), lambda _: None)
-        client.eventually(lambda: bool(_silent(stack)), "the last sample of the load is scraped")
-        yield Observed(stack, began, time.time())
+            turn = Turn(profile.name, 1, order, twin)  # as one that is not the stack's: it is not stopped
+            audits[twin] = run_other(stack, turn, stack.base_url(twin), lambda _: None)["reconcile"]
+        client.eventually(lambda: bool(_over(stack)), "the last sample and the last audit are scraped")
+        yield Observed(stack, began, time.time(), audits)
 
 
-def _silent(stack: Stack) -> list[Any]:
-    asked = Observed(stack, 0, 0).get("query", query="loadtest_users == 0")
+def _over(stack: Stack) -> list[Any]:
+    wanted = f'loadtest_users == 0 and on () loadtest_audited_events{{twin="{TWINS[-1]}"}}'
+    asked = Observed(stack, 0, 0, {}).get("query", query=wanted)
     return list(asked["result"])

@@ -2,19 +2,24 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
+from urllib.request import urlopen
 
 import psutil
 import pytest
 from rich.console import Console
 
 from loadtests import bench
+from loadtests.audits import FOUND
 from loadtests.bootstrap import ROOT
+from loadtests.live.sampler import Sample
 from loadtests.pairs import compare
 from loadtests.results import RESULTS, Results
 from loadtests.schema import check
@@ -22,31 +27,40 @@ from loadtests.stack import Stack, StackError
 from loadtests.summary import TWINS, reasons
 from shared.fingerprint import fingerprint
 from tests import client
-from tests.conftest import free_settings
+from tests.conftest import free_settings, is_free
 from tests.parts import environment
 from tests.samples import results, trial
 
-Run = tuple[subprocess.CompletedProcess[str], dict[str, Any], Path]
+Run = tuple[subprocess.CompletedProcess[str], dict[str, Any], Path, list[Sample]]
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, naive_url: str) -> Run:
-    """How a smoke run ended, its results, and their folder.
+    """How a smoke run ended, its results, their folder, and what the live page showed.
 
     The third implementation is the naive twin of another stack.
     """
-    folder = tmp_path_factory.mktemp("bench")
-    ended = subprocess.run(
-        [*command(folder), "--host", naive_url],
-        env=private(),
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
+    folder, settings = tmp_path_factory.mktemp("bench"), free_settings()
+    with ThreadPoolExecutor() as beside:
+        live = beside.submit(shown_until_the_end, settings.live_port)
+        ended = subprocess.run(
+            [*command(folder), "--host", naive_url],
+            env=environment(settings),
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
     assert ended.returncode != bench.FAILED, ended.stdout + ended.stderr
     (path,) = (folder / "results").glob("*/results.json")
-    return ended, json.loads(path.read_text()), path.parent
+    return ended, json.loads(path.read_text()), path.parent, live.result()
+
+
+def shown_until_the_end(live_port: int) -> list[Sample]:
+    client.eventually(lambda: not is_free(live_port), "the live page is up", 60)
+    with urlopen(f"http://127.0.0.1:{live_port}/events", timeout=30) as stream:
+        batches = [line.removeprefix(b"data: ") for line in stream if line.startswith(b"data: ")]
+    return [sample for batch in batches for sample in json.loads(batch)]
 
 
 def command(folder: Path) -> list[str]:
@@ -58,7 +72,7 @@ def private() -> dict[str, str]:
 
 
 def test_it_ends_well_and_tells_where_the_results_are(run: Run) -> None:
-    ended, found, _ = run
+    ended, found, *_ = run
     assert ended.returncode == bench.status(cast("Results", found)), ended.stdout + ended.stderr
     assert ended.returncode != bench.FAILED
     assert "Live: http://127.0.0.1:" in ended.stdout
@@ -174,6 +188,28 @@ def test_every_trial_is_reconciled(run: Run) -> None:
     assert counts["async_dedup"]["lost"] == counts["async_dedup"]["extra"] == 0
     assert counts["async_dedup"]["recorded"] == counts["async_dedup"]["acknowledged"]
     assert counts["naive_sync"]["extra"] == counts["other"]["extra"] == 0
+
+
+def test_who_watches_sees_every_audit_the_last_one_too(run: Run) -> None:
+    _, found, folder, live = run
+    counts = {t["twin"]: t["reconcile"] for t in found["trials"]}
+    wanted = {twin: {name: count[name] for name in FOUND} for twin, count in counts.items()}
+    assert live[0]["audits"] == {}
+    assert live[-1]["audits"] == wanted
+    assert kept_by_prometheus(folder.parents[1]) == wanted
+
+
+def kept_by_prometheus(run_dir: Path) -> dict[str, dict[str, float]]:
+    """Return the last value of each series, from what Prometheus has left on disk."""
+    dump = ["promtool", "tsdb", "dump", "--match={__name__='loadtest_audited_events'}"]
+    told = subprocess.run(
+        [*dump, run_dir / "prometheus" / "data"], capture_output=True, text=True, check=True
+    )
+    found: dict[str, dict[str, float]] = {}
+    for line in told.stdout.splitlines():
+        labels = dict(re.findall(r'(\w+)="(\w+)"', line))
+        found.setdefault(labels["twin"], {})[labels["found"]] = float(line.split()[-2])
+    return found
 
 
 def test_cost_and_freshness_of_a_twin_are_measured(run: Run) -> None:

@@ -2,14 +2,19 @@
 
 import json
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import REGISTRY
 
+from loadtests import audits
 from loadtests.exporter import View, follow
 from loadtests.tail import Tail
 from tests.parts import wait_until
+from tests.test_live import FOUND
 
 LINE = {
     "users": 20,
@@ -71,12 +76,22 @@ def test_failures_add_up_over_runs() -> None:
     assert value("loadtest_failures_total") == before + 9
 
 
-def test_the_last_line_is_shown_and_then_that_nothing_runs(tmp_path: Path) -> None:
-    path, stop = tmp_path / "progress", threading.Event()
-    write(path, 10, 20)
+@contextmanager
+def following(path: Path) -> Iterator[None]:
+    stop = threading.Event()
     shown = threading.Thread(target=follow, args=(Tail(path), View(), stop))
     shown.start()
     try:
+        yield
+    finally:
+        stop.set()
+        shown.join()
+
+
+def test_the_last_line_is_shown_and_then_that_nothing_runs(tmp_path: Path) -> None:
+    path = tmp_path / "progress"
+    write(path, 10, 20)
+    with following(path):
         wait_until(lambda: value("loadtest_users") == 20)
         path.unlink()
         assert value("loadtest_running", TARGET) == 1
@@ -84,6 +99,27 @@ def test_the_last_line_is_shown_and_then_that_nothing_runs(tmp_path: Path) -> No
         wait_until(lambda: value("loadtest_users") == 0)
         assert value("loadtest_running", TARGET) is None
         assert value("loadtest_achieved_rate") == 0
-    finally:
-        stop.set()
-        shown.join()
+
+
+def test_what_the_audits_found_adds_up_and_is_no_load(tmp_path: Path) -> None:
+    path, told = tmp_path / "progress", 0
+
+    def tell_until_silence() -> bool:
+        nonlocal told
+        audits.tell(path, "naive_sync", FOUND)
+        told += 1
+        time.sleep(0.5)
+        return value("loadtest_users") == 0
+
+    write(path, 10)
+    with following(path):
+        wait_until(lambda: value("loadtest_users") == 10)
+        assert lost("naive_sync") is None
+        wait_until(tell_until_silence)
+        wait_until(lambda: lost("naive_sync") == 6 * told)
+        assert told > 1
+        assert lost("async_dedup") is None
+
+
+def lost(twin: str) -> float | None:
+    return value("loadtest_audited_events", {"twin": twin, "found": "lost"})

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadtests import audits
 from loadtests.live.charts import Now, failed, rates
 from loadtests.live.counts import REQUEST_BUCKETS, REQUESTS, Counters, Growth, Window, parse, quantile
 from loadtests.live.feed import KEPT, Feed
 from loadtests.live.load import OTHER, Generator, Load
 from loadtests.live.sampler import Sample, Sampler
+from loadtests.results import Reconciliation
 from loadtests.stack import Stack
 from loadtests.stack.observers import PROGRESS
 from loadtests.tail import SILENCE
@@ -35,6 +37,7 @@ LINE = {
     "level": "level 1 of 5",
     "target": "http://127.0.0.1:1",
 }
+FOUND: Reconciliation = {"acknowledged": 100, "unanswered": 3, "recorded": 95, "lost": 6, "extra": 1}
 LOAD = Load("ramp", "level 1 of 5", "naive_sync", 20, None, 300.0, 12.5, {"500": 3.0, "timeout": 2.0})
 
 
@@ -145,6 +148,22 @@ def test_the_load_is_that_of_the_last_lines_until_silence(tmp_path: Path) -> Non
     assert (again.subject, again.failed) == (OTHER, {})
 
 
+def test_what_the_audits_found_adds_up_and_is_no_load(tmp_path: Path) -> None:
+    path = tmp_path / "progress"
+    generator = Generator(path)
+    path.write_text(json.dumps(LINE) + "\n")
+    assert generator.look(0.0, {}) is not None
+    assert generator.audits.sums == {}
+    for lost in (5, 2):
+        audits.tell(path, "naive_sync", FOUND | {"lost": lost})
+    audits.tell(path, "async_dedup", FOUND)
+    assert generator.look(SILENCE + 0.1, {}) is None, "the load has ended"
+    assert generator.audits.sums == {
+        "naive_sync": {"acknowledged": 200, "recorded": 190, "lost": 7, "extra": 2},
+        "async_dedup": {"acknowledged": 100, "recorded": 95, "lost": 6, "extra": 1},
+    }
+
+
 def test_failures_are_counted_once() -> None:
     grown: Counters = {(REQUESTS, "200"): 90, (REQUESTS, "500"): 6, (REQUESTS, "503"): 0}
     twins = {"naive_sync": Growth(2.0, grown)}
@@ -164,7 +183,7 @@ def test_who_counts_nothing_has_the_rate_that_the_generator_saw() -> None:
 
 
 def sample(at: float) -> Sample:
-    return {"at": at, "running": [], "load": None, "charts": {}}
+    return {"at": at, "running": [], "load": None, "audits": {}, "charts": {}}
 
 
 def test_a_reader_gets_what_there_is_then_what_comes_then_the_end() -> None:

@@ -140,6 +140,30 @@ def test_figures_are_those_of_the_last_sample(open_page: OpenPage, feed: Feed, s
         assert len(drawn(page, "p95")["naive_sync"]) == len(samples) + 1
 
 
+def test_lost_counts_are_shown_to_the_last_event(
+    open_page: OpenPage, feed: Feed, samples: list[Sample]
+) -> None:
+    with serve(0, feed) as url:
+        page, later = open_page(url), samples[-1]["at"] + 2
+        shown = page.locator("#audits li")
+        expect(shown).to_have_text("What was lost is known after the first trial, from its audit.")
+        found = {"acknowledged": 135_182, "recorded": 129_398, "lost": 5_784, "extra": 0}
+        feed.add(
+            samples[-1] | {"at": later, "audits": {"naive_sync": found, "async_dedup": found | {"lost": 0}}}
+        )
+        expect(shown).to_have_text(
+            [
+                f"{twin} lost{lost} of 135,182 acknowledged; 129,398 recorded, 0 extra"
+                for twin, lost in (("naive_sync", "5,784"), ("async_dedup", "0"))
+            ]
+        )
+        for width in (320, 1600):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.reload()
+        expect(shown).to_have_count(2)
+
+
 def test_the_end_is_told_and_the_next_run_shows_by_itself(
     open_page: OpenPage, feed: Feed, samples: list[Sample]
 ) -> None:

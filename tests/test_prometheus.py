@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from loadtests.audits import FOUND
 from loadtests.bootstrap import ROOT
 from loadtests.profiles import SMOKE
 from loadtests.stack import Stack, observers
@@ -62,6 +63,32 @@ def test_the_live_page_saw_the_same_run(observed: Observed) -> None:
     assert {(load["profile"], load["subject"]) for load in loads} == {(SMOKE.name, twin) for twin in TWINS}
     for twin in TWINS:
         assert any(sample["charts"]["p95"].get(twin) for sample in samples), twin
+
+
+def first_seen(observed: Observed, query: str) -> float:
+    (series,) = observed.range(query)
+    return float(series["values"][0][0])
+
+
+def test_what_the_audits_found_is_told(observed: Observed) -> None:
+    for twin, counts in observed.audits.items():
+        for found in FOUND:
+            (told,) = observed.range(f'loadtest_audited_events{{twin="{twin}",found="{found}"}}')
+            assert {float(value) for _, value in told["values"]} == {dict(counts)[found]}
+    began = first_seen(observed, f'loadtest_running{{target="{observed.stack.base_url("async_dedup")}"}}')
+    ended = first_seen(observed, 'loadtest_audited_events{twin="async_dedup",found="lost"}')
+    assert ended > began + SMOKE.seconds - 2, "unknown as long as the load runs"
+
+
+def test_so_it_is_on_the_live_page(observed: Observed) -> None:
+    samples = seen(observed.stack.base_url("live"))
+    wanted = {
+        twin: {found: dict(counts)[found] for found in FOUND} for twin, counts in observed.audits.items()
+    }
+    assert samples[0]["audits"] == {}
+    assert samples[-1]["audits"] == wanted
+    naive_only = [sample["load"] for sample in samples if sample["audits"].keys() == {"naive_sync"}]
+    assert any(load and load["subject"] == "async_dedup" for load in naive_only), "told before the next trial"
 
 
 def test_processes_are_told_apart(observed: Observed) -> None:

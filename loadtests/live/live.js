@@ -148,6 +148,18 @@ function what({ load, running }) {
   return `${load.profile}, ${load.level}: ${load.subject}, ${number(load.users)} users, ${rate}`;
 }
 
+function audited(twin, { acknowledged, recorded, lost, extra }) {
+  const [all, there, gone, more] = [acknowledged, recorded, lost, extra].map((events) => events.toLocaleString("en-US"));
+  const rest = ` of ${all} acknowledged; ${there} recorded, ${more} extra`;
+  return element("li", {}, swatch(styleOf(twin)), `${twin} lost`, element("b", {}, gone), rest);
+}
+
+function tellAudits({ audits }) {
+  const none = element("li", {}, "What was lost is known after the first trial, from its audit.");
+  const found = Object.entries(audits).map(([twin, counts]) => audited(twin, counts));
+  document.getElementById("audits").replaceChildren(...(found.length ? found : [none]));
+}
+
 // --- where the samples come from ---
 
 function take(batch) {
@@ -159,6 +171,7 @@ function take(batch) {
   const last = samples[samples.length - 1];
   samples = samples.filter((sample) => sample.at > last.at - KEPT);
   document.getElementById("load").textContent = what(last);
+  tellAudits(last);
 }
 
 let heard = Date.now();

@@ -1,9 +1,10 @@
-"""The generator's view, from what Locust writes each second."""
+"""The generator's view and the audits', from what is written while a run goes on."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from loadtests.audits import Audits
 from loadtests.live.counts import Window
 from loadtests.tail import SILENCE, Tail
 
@@ -27,6 +28,7 @@ class Load(NamedTuple):
 
 class Generator:
     def __init__(self, progress: Path) -> None:
+        self.audits = Audits()
         self._tail = Tail(progress)
         self._window = Window()
         self._roles: dict[str, str] = {}
@@ -36,7 +38,7 @@ class Generator:
     def look(self, now: float, roles: Mapping[str, str]) -> Load | None:
         """Return how the load goes at `now`, in seconds; None without any. `roles`: who runs, by address."""
         self._roles |= roles  # the last line may be read when its target has gone
-        lines = self._tail.lines()
+        lines = self.audits.take(self._tail.lines())
         if lines:
             last, self._last_at = lines[-1], now
             grown = self._window.add(now, {(FAILED, kind): n for kind, n in last["failed_by"].items()})

@@ -24,6 +24,8 @@ class Sample(TypedDict):
     """The twins, or who else is measured."""
     load: dict[str, Any] | None
     """As `Load`; None while no load is sent."""
+    audits: dict[str, dict[str, int]]
+    """Of the run so far, by twin; empty until the first trial has ended."""
     charts: dict[str, Point]
 
 
@@ -65,5 +67,6 @@ class Sampler:
             "at": time.time(),
             "running": [role for role in runs if role in ROLES_OF],
             "load": load and load._asdict(),
+            "audits": dict(self._generator.audits.sums),
             "charts": {name: chart(now) for name, chart in CHARTS.items()},
         }
