@@ -81,7 +81,7 @@ def verdict(
 ) -> stat.Panel:
     """Return one large number, over the whole range of the dashboard."""
     panel = stat.Panel().title(title).description(description).unit(unit).datasource(SOURCE)
-    panel = panel.span(span).height(5).graph_mode(models.BigValueGraphMode.NONE).no_value("-")
+    panel = panel.span(span).height(4).graph_mode(models.BigValueGraphMode.NONE).no_value("-")
     for ref, query in zip("ABCDEFGH", queries, strict=False):
         panel = panel.with_target(_target(ref, query).instant())
     return panel.thresholds(_thresholds(red_from))

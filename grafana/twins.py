@@ -4,7 +4,6 @@ from grafana_foundation_sdk.builders import dashboard, heatmap, stat, timeseries
 
 from grafana.board import board, choice
 from grafana.panels import (
-    HEIGHT,
     OK,
     POST,
     Query,
@@ -27,6 +26,8 @@ GUIDE = """
 | p95 up, async twin, Redis time up as well | *Async*: Redis time and memory; *Machine*: disk | Redis, or the disk that it syncs to |
 | p95 fine, queue or flush age up | *Async*: queue age, flush duration | MySQL behind it is slow, or worker or scheduler are gone |
 | both twins up at once | *Machine*: stolen CPU, pressure; the generator on this page | the machine or the generator, not the twins |
+| lost counts, naive twin | no other panel: no metric knows of them | two requests read the same number and wrote the same result, a flaw that is its subject |
+| lost or extra counts, async twin | the trials in the run's report.html | a bug: its promise is broken |
 | 500s | *Naive*: errors by cause; `IntegrityError` is two first events that raced | a flaw that is the naive twin's subject |
 | 503s | *Naive*: pool; *Async*: Redis memory, what is up | no connection in time; Redis away or full |
 """  # noqa: E501 - a table has long lines
@@ -38,14 +39,14 @@ def build() -> dashboard.Dashboard:
         "twin", "Twin", "Whose lines are drawn.", f"label_values(http_requests_total{{{POST}}}, job)"
     )
     new = new.with_variable(twins).with_row(dashboard.Row("Verdict, over the range above"))
-    for panel in (ratio(), failures(), unfinished(), generator()):
+    for panel in (ratio(), failures(), *audits(), unfinished(), generator()):
         new = new.with_panel(panel)
     new = new.with_row(dashboard.Row("Rate, errors, duration"))
     for line in (rates(), errors(), p95(), over_users()):
         new = new.with_panel(line)
     for job in ("naive_sync", "async_dedup"):
         new = new.with_panel(latencies(job))
-    return new.with_panel(guide(GUIDE, HEIGHT))
+    return new.with_panel(guide(GUIDE, 12))
 
 
 def ratio() -> stat.Panel:
@@ -73,13 +74,42 @@ def failures() -> stat.Panel:
     )
 
 
+def audits() -> list[stat.Panel]:
+    return [
+        audited(
+            "Lost counts",
+            "lost",
+            "Events that a twin acknowledged and MySQL lacks. The naive twin's are its subject; one of the "
+            "async twin's is a bug.",
+            red_from=1,
+        ),
+        audited("Extra counts", "extra", "Events that MySQL has beyond what was acknowledged.", red_from=1),
+        audited(
+            "Audited: acknowledged", "acknowledged", "Events that the clients of a twin were told are kept."
+        ),
+        audited(
+            "Audited: recorded",
+            "recorded",
+            "Events in MySQL, also those whose client never learnt the outcome.",
+        ),
+    ]
+
+
+def audited(title: str, found: str, description: str, red_from: float | None = None) -> stat.Panel:
+    """Also of a run that has ended within the range: the exporter ends with it."""
+    source = (
+        "No twin knows: the audit at the end of each trial tells, and this is the sum over the newest run "
+        "so far. Empty before the end of its first trial."
+    )
+    expr = f'last_over_time(loadtest_audited_events{{found="{found}"}}[$__range])'
+    return verdict(title, f"{description} {source}", "locale", Query(expr, "{{twin}}"), red_from=red_from)
+
+
 def unfinished() -> stat.Panel:
     acknowledged = f'sum(http_requests_total{{job="async_dedup",{OK}}})'
     return verdict(
         "Acknowledged, count not in MySQL yet",
-        "Of the async twin. Falls to 0 at each flush; growing from flush to flush, MySQL does not keep "
-        "up. What the naive twin lost shows in no metric, since it does not know: only the audit at the "
-        "end of a trial tells.",
+        "Of the async twin. Falls to 0 at each flush; growing from flush to flush, MySQL does not keep up.",
         "short",
         Query(f'clamp_min({acknowledged} - sum(events_flushed_total{{job="scheduler"}}), 0)', "events"),
     )
