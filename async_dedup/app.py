@@ -17,7 +17,7 @@ from async_dedup.digest import digest_queue, enqueue_digest
 from async_dedup.dispatch import ERRORS, HotPathAPI, answer_error, read_body, read_head, short_way
 from async_dedup.ingest import Ingest
 from async_dedup.status import add_pending, check_health, flush_age, observe
-from shared import listing, metrics
+from shared import exposition, listing, metrics
 from shared.answer import JSON, acknowledged, success, unavailable
 from shared.db import make_engine, ping
 from shared.event import PATH, check_head, parse
@@ -93,8 +93,7 @@ def create_app() -> FastAPI:
     def show_metrics() -> Response:
         with contextlib.suppress(RedisError):  # the rest of the metrics is worth more without Redis
             observe(buffer.state(), started)
-        body, content_type = metrics.exposition()
-        return Response(body, headers={"Content-Type": content_type})
+        return Response(exposition.text(), headers={"Content-Type": exposition.CONTENT_TYPE})
 
     app.hot = short_way(ingest, "queued")
     answer_head(app)

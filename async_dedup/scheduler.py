@@ -8,7 +8,6 @@ import signal
 from datetime import UTC, datetime
 
 from apscheduler.schedulers.background import BackgroundScheduler
-from prometheus_client import start_http_server
 from redis import RedisError
 from rq import Queue
 from sqlalchemy import Engine
@@ -18,6 +17,7 @@ from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_all, digest_queue, enqueue_digest
 from async_dedup.flush import flush, trim_ledger
 from shared.db import create_tables_when_up, make_background_engine
+from shared.exposition import serve
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def main() -> None:
     # Blocked before any thread starts, so that they come here and never into the middle of a flush.
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    start_http_server(settings.scheduler_metrics_port, settings.host)
+    serve(settings.host, settings.scheduler_metrics_port)
     scheduler.start()
     signal.sigwait(signals)
     scheduler.shutdown()

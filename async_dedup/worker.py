@@ -3,13 +3,13 @@
 import time
 from contextlib import suppress
 
-from prometheus_client import start_http_server
 from redis import RedisError
 from rq import Queue, SimpleWorker
 from rq.exceptions import StopRequested
 
 from async_dedup.digest import digest_queue
 from shared.db import create_tables_when_up, make_background_engine
+from shared.exposition import serve
 from shared.settings import Settings
 
 
@@ -26,7 +26,7 @@ class Worker(SimpleWorker):
 def main() -> None:
     settings = Settings()
     create_tables_when_up(make_background_engine(settings))
-    start_http_server(settings.worker_metrics_port, settings.host)
+    serve(settings.host, settings.worker_metrics_port)
     queue = digest_queue(settings, timeout=None)
     while not Worker.told_to_stop:
         work(queue)

@@ -12,13 +12,12 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
 from naive_sync.ingest import ingest
-from shared import listing, metrics
+from shared import exposition, listing, metrics
 from shared.answer import JSON, Refused, acknowledged, now, success, unavailable
 from shared.db import create_tables, make_engine, ping
 from shared.event import MAX_BODY, PATH, check_head, parse, too_large
 from shared.fingerprint import PATTERN
 from shared.health import Dependencies, Health, Ready, mysql_health
-from shared.processes import serve
 from shared.settings import Settings
 
 OPENAPI = Path(__file__).parent.parent / "shared" / "openapi.json"
@@ -32,7 +31,7 @@ def create_app() -> Flask:
     settings = Settings()
     engine = make_engine(settings, settings.pool_size)
     create_tables(engine)
-    serve(settings.host, settings.naive_metrics_port)
+    exposition.serve(settings.host, settings.naive_metrics_port)
     app = Flask(__name__, static_folder=None)
     app.url_map.converters["fingerprint"] = FingerprintConverter
     app.url_map.merge_slashes = False
@@ -72,8 +71,7 @@ def create_app() -> Flask:
 
     @app.get("/metrics")
     def show_metrics() -> Response:
-        body, content_type = metrics.exposition()
-        return Response(body, content_type=content_type)
+        return Response(exposition.text(), content_type=exposition.CONTENT_TYPE)
 
     @app.get("/openapi.json")
     def openapi() -> Response:

@@ -3,33 +3,23 @@
 No label holds a message, a fingerprint or an id: `route` is the route's pattern, never the path.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
-import prometheus_client
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, disable_created_metrics, generate_latest
+from prometheus_client import Counter, Gauge, disable_created_metrics
 from sqlalchemy import Engine, ExceptionContext, PoolProxiedConnection, QueuePool, event
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.event import PATH
-from shared.processes import registry, show
+from shared.exposition import Histogram
+from shared.processes import show
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a series more for each child, which nobody reads
 
 # 1 ms to 10 s in steps of 10 %, so that no quantile read from the buckets is further from the true one.
 BUCKETS = tuple(0.0005 * 1.1**step for step in range(106))
-
-
-class Histogram(prometheus_client.Histogram):
-    """Finds its bucket by halves; the library looks at all before it, 100 for a slow request."""
-
-    def observe(self, amount: float, _: dict[str, str] | None = None) -> None:
-        self._sum.inc(amount)
-        self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
-
 
 REQUEST_LABELS = ("route", "method", "status_code")
 
@@ -131,8 +121,3 @@ def watch_engine(engine: Engine) -> None:
     assert isinstance(pool, QueuePool)
     for state, number in (("in_use", pool.checkedout), ("idle", pool.checkedin), ("size", pool.size)):
         show(db_pool_connections.labels(state), number)
-
-
-def exposition() -> tuple[bytes, str]:
-    """The body and content type of `GET /metrics`: of all processes of this server."""
-    return generate_latest(registry), CONTENT_TYPE_LATEST

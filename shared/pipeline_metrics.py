@@ -5,7 +5,8 @@ from typing import Literal
 
 from prometheus_client import Counter, Gauge
 
-from shared.metrics import BUCKETS, Histogram
+from shared.exposition import Histogram
+from shared.metrics import BUCKETS
 
 SIZES = tuple(4.0**power for power in range(9))
 

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from prometheus_client import REGISTRY, CollectorRegistry, Gauge, Metric, start_http_server
-from prometheus_client.exposition import ThreadingWSGIServer
+from prometheus_client import REGISTRY, CollectorRegistry, Gauge, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
@@ -54,7 +53,7 @@ def shared_registry(folder: str) -> CollectorRegistry:
 
 
 registry = shared_registry(FOLDER) if FOLDER else REGISTRY
-"""What `/metrics` shows."""
+"""What `/metrics` shows; of a single process beside its histograms (`exposition.py`)."""
 
 
 def show(gauge: Gauge, value: Callable[[], float]) -> None:
@@ -69,12 +68,3 @@ def show(gauge: Gauge, value: Callable[[], float]) -> None:
             time.sleep(REFRESH)
 
     threading.Thread(target=keep, daemon=True).start()
-
-
-def serve(host: str, port: int) -> None:
-    """Answers `/metrics` on a port of its own as well, from a thread.
-
-    Among the requests of a server without a free thread, a scrape would wait when it is needed most.
-    """
-    ThreadingWSGIServer.allow_reuse_port = FOLDER is not None  # then each process answers for all of them
-    start_http_server(port, host, registry)

