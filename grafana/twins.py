@@ -99,7 +99,8 @@ def audited(title: str, found: str, description: str, red_from: float | None = N
     """Also of a run that has ended within the range: the exporter ends with it."""
     source = (
         "No twin knows: the audit at the end of each trial tells, and this is the sum over the newest run "
-        "so far. Empty before the end of its first trial."
+        "so far. Until a run has audited a twin, what the run before it found is shown, where it is in the "
+        "range; else nothing."
     )
     expr = f'last_over_time(loadtest_audited_events{{found="{found}"}}[$__range])'
     return verdict(title, f"{description} {source}", "locale", Query(expr, "{{twin}}"), red_from=red_from)

@@ -31,7 +31,8 @@ def create_app() -> Flask:
     settings = Settings()
     engine = make_engine(settings, settings.pool_size)
     create_tables(engine)
-    exposition.serve(settings.host, settings.naive_metrics_port)
+    # gunicorn starts a process beside the one that it replaces, and with WORKERS there are several.
+    exposition.serve(settings.host, settings.naive_metrics_port, shared=True)
     app = Flask(__name__, static_folder=None)
     app.url_map.converters["fingerprint"] = FingerprintConverter
     app.url_map.merge_slashes = False

@@ -1,5 +1,6 @@
 """The text of `/metrics` is the library's, though most of it is kept from one scrape to the next."""
 
+import socket
 from itertools import count
 from math import inf
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client import Histogram as Reference
 
+from loadtests.scrape import fetch
 from shared import exposition
 from shared.exposition import Histogram
 
@@ -56,6 +58,17 @@ def test_the_text_holds_every_histogram_beside_all_others() -> None:
     assert generate_latest(registry) in text
     assert b"python_info" in text
     assert text.count(ours._name.encode() + b"_count") == 1
+
+
+def test_a_process_may_start_beside_the_one_that_it_replaces() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for _ in range(2):
+        exposition.serve("127.0.0.1", port, shared=True)
+    with pytest.raises(OSError, match="in use"):
+        exposition.serve("127.0.0.1", port)
+    assert "python_info" in (fetch(f"127.0.0.1:{port}", timeout=5) or "")
 
 
 def values(text: str) -> list[tuple[str, float]]:

@@ -106,6 +106,8 @@ def test_what_observes_is_nice_to_the_generator(run_dir: Path) -> None:
         for role in stack.observers():
             process = psutil.Process(stack.pid(role))
             assert process.nice() == 19
+            session = Path(f"/proc/{process.pid}/autogroup")
+            assert not session.exists() or session.read_text().endswith(" nice 19\n")
             assert set(process.cpu_affinity() or ()) == (stack.generator_cpus() or os.sched_getaffinity(0))
 
 
