@@ -4,7 +4,7 @@ import time
 from urllib.parse import urlsplit
 
 from loadtests.stack.roles import answers
-from loadtests.study import Setup
+from loadtests.study import Setup, emptied
 
 READY = "/api/v1/ready"
 STARTS = 5
@@ -16,6 +16,7 @@ def starts(setup: Setup, times: int = STARTS) -> list[float]:
     """Return the seconds of each start, beside worker and scheduler; too high by 0.05 s at most."""
     found = []
     with setup.stack() as stack:
+        emptied(stack).dispose()  # else the scheduler flushes what the part before has left
         stack.start("worker", "scheduler")
         url = urlsplit(stack.base_url(ROLE))
         for each in range(1, times + 1):
