@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -24,6 +23,7 @@ from loadtests.stack.process import OPEN_FILES
 from loadtests.stack.roles import define_roles
 from loadtests.stack.servers import MySQL, redis_command
 from shared.settings import SECRETS, Settings
+from tests import client
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -329,9 +329,7 @@ def test_the_results_are_copied_however_the_bench_ends(status: int, tmp_path: Pa
 def test_the_results_are_copied_after_ctrl_c(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     make = engine.make("compose-bench", seconds=30)
-    deadline = monotonic() + 20
-    while not engine.has("run") and monotonic() < deadline:
-        sleep(0.05)
+    client.eventually(lambda: engine.has("run"), "the bench runs")
     os.killpg(make.pid, signal.SIGINT)
     make.communicate(timeout=20)
     assert make.returncode != 0

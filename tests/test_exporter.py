@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,7 +107,6 @@ def test_what_the_audits_found_adds_up_and_is_no_load(tmp_path: Path) -> None:
         nonlocal told
         audits.tell(path, "naive_sync", FOUND)
         told += 1
-        time.sleep(0.5)
         return value("loadtest_users") == 0
 
     write(path, 10)
