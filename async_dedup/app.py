@@ -51,7 +51,7 @@ def create_app() -> FastAPI:
         yield
         await async_buffer.close()
 
-    metrics.foresee_requests()
+    metrics.show_requests()
     app = HotPathAPI(title="Hot Path Twins", version="1", redirect_slashes=False, lifespan=lifespan)
     for error in ERRORS:
         app.add_exception_handler(error, answer_error)

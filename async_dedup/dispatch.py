@@ -52,11 +52,11 @@ class HotPathAPI(FastAPI):
             return
         started = perf_counter()
         watched = Watched(send)
-        metrics.http_requests_in_flight.inc()
+        metrics.in_flight.add(watched)
         try:
             await super().__call__(scope, receive, watched)
         finally:
-            metrics.http_requests_in_flight.dec()
+            metrics.in_flight.discard(watched)
             metrics.observe_request(
                 _pattern(scope), scope["method"], watched.status, perf_counter() - started
             )

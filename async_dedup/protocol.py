@@ -40,7 +40,7 @@ class Exchange:
         self.whole = False
         self._protocol = protocol
         self._started = perf_counter()
-        metrics.http_requests_in_flight.inc()
+        metrics.in_flight.add(self)
 
     def answer(self, outcome: bytes | Exception) -> None:
         """Send the body of a 200, or the contract's error body."""
@@ -52,7 +52,7 @@ class Exchange:
             status, body = response.status_code, bytes(response.body)
             head = b"".join(b"%b: %b\r\n" % header for header in response.raw_headers)
         self.response_complete = True
-        metrics.http_requests_in_flight.dec()
+        metrics.in_flight.discard(self)
         metrics.observe_request(PATH, "POST", status, perf_counter() - self._started)
         self._protocol.send(status, head, body, self.keep_alive)
 

@@ -1,6 +1,5 @@
 """The async twin without the metrics of its hot path, to be set against the real one."""
 
-from contextlib import AbstractContextManager, nullcontext
 from types import SimpleNamespace
 
 from fastapi import FastAPI
@@ -15,18 +14,15 @@ class Ignored:
     def observe(self, amount: float) -> None:
         pass
 
-    def time(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def inc(self) -> None:
+    def add(self, request: object) -> None:
         pass
 
-    dec = inc
+    discard = add
 
 
 def create_app() -> FastAPI:
     buffer.ADD_DURATION = ingest.group_events = Ignored()  # type: ignore[assignment, attr-defined]
     protocol.metrics = SimpleNamespace(  # type: ignore[assignment, attr-defined]
-        http_requests_in_flight=Ignored(), observe_request=lambda *_: None
+        in_flight=Ignored(), observe_request=lambda *_: None
     )
     return async_twin.create_app()

@@ -3,6 +3,7 @@
 import re
 from http import HTTPStatus
 from pathlib import Path
+from threading import get_ident
 from time import perf_counter
 
 from flask import Flask, Response, g, request
@@ -37,7 +38,7 @@ def create_app() -> Flask:
     app.url_map.converters["fingerprint"] = FingerprintConverter
     app.url_map.merge_slashes = False
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    metrics.foresee_requests()
+    metrics.show_requests()
     watch(app)
     answer_errors(app)
 
@@ -122,7 +123,7 @@ def watch(app: Flask) -> None:
     @app.before_request
     def start() -> None:
         g.started = perf_counter()
-        metrics.http_requests_in_flight.inc()
+        metrics.in_flight.add(get_ident())
 
     @app.after_request
     def stop(response: Response) -> Response:
@@ -133,7 +134,7 @@ def watch(app: Flask) -> None:
 
     @app.teardown_request
     def done(_: BaseException | None) -> None:
-        metrics.http_requests_in_flight.dec()
+        metrics.in_flight.discard(get_ident())
 
 
 def route_pattern() -> str:

@@ -7,8 +7,9 @@ With API, worker and scheduler scraped by two, that was 2 ms of the p95 at 200 u
 
 import socket
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, repeat
 from threading import Thread
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -22,6 +23,7 @@ from shared.processes import FOLDER, registry
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 _histograms: "list[Histogram]" = []
+_before: list[Callable[[], None]] = []
 
 
 class Histogram(prometheus_client.Histogram):
@@ -38,6 +40,12 @@ class Histogram(prometheus_client.Histogram):
         """Finds its bucket by halves; the library looks at all before it, 100 for a slow request."""
         self._sum.inc(amount)
         self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
+
+    def observe_all(self, amounts: Sequence[float]) -> None:
+        """The same for many, at a fifth of the cost for each."""
+        self._sum.inc(sum(amounts))
+        for bucket, number in Counter(map(bisect_left, repeat(self._upper_bounds), amounts)).items():
+            self._buckets[bucket].inc(number)
 
     def text(self) -> str:
         """Return what the library would."""
@@ -65,8 +73,16 @@ class Histogram(prometheus_client.Histogram):
         return [line.rpartition(" ")[0] for line in lines]
 
 
+def before_scrape(prepare: Callable[[], None]) -> Callable[[], None]:
+    """Has it called before each text."""
+    _before.append(prepare)
+    return prepare
+
+
 def text() -> bytes:
     """The body of `GET /metrics`: of all processes of this server."""
+    for prepare in _before:
+        prepare()
     others = generate_latest(registry)
     return others if FOLDER else others + "".join(each.text() for each in _histograms).encode()
 

@@ -36,10 +36,13 @@ def pair(*labels: str) -> tuple[Histogram, Reference, CollectorRegistry]:
 @given(st.lists(st.floats(0, 1e9) | st.sampled_from([*BUCKETS, inf]), max_size=20))
 def test_observations_are_shown_as_the_library_shows_them(amounts: list[float]) -> None:
     ours, reference, registry = pair()
+    together = pair()[0]
     for amount in amounts:
         ours.observe(amount)
         reference.observe(amount)
+    together.observe_all(amounts)
     assert values(ours.text()) == values(generate_latest(registry).decode())
+    assert [*together.values()] == pytest.approx([*ours.values()])
 
 
 def test_a_label_that_is_new_is_shown_by_the_next_scrape() -> None:

@@ -32,7 +32,7 @@ def create_app() -> FastAPI:
     engine = make_background_engine(Settings())
     create_tables(engine)
     ingest = Ingest(Table(engine), nudge=lambda: None)
-    metrics.foresee_requests()
+    metrics.show_requests()
     app = HotPathAPI(openapi_url=None)
     for error in ERRORS:
         app.add_exception_handler(error, answer_error)
