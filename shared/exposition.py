@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, repeat
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -24,6 +24,9 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 _histograms: "list[Histogram]" = []
 _before: list[Callable[[], None]] = []
+
+together = Lock()
+"""Held while a text is made, and while values are changed that must not be shown one without the other."""
 
 
 class Histogram(prometheus_client.Histogram):
@@ -83,8 +86,9 @@ def text() -> bytes:
     """The body of `GET /metrics`: of all processes of this server."""
     for prepare in _before:
         prepare()
-    others = generate_latest(registry)
-    return others if FOLDER else others + "".join(each.text() for each in _histograms).encode()
+    with together:
+        others = generate_latest(registry)
+        return others if FOLDER else others + "".join(each.text() for each in _histograms).encode()
 
 
 class Quiet(WSGIRequestHandler):

@@ -3,10 +3,9 @@
 No label holds a message, a fingerprint or an id: `route` is the route's pattern, never the path.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock
+from functools import cache
 from time import perf_counter
 from typing import Any
 
@@ -15,7 +14,7 @@ from sqlalchemy import Engine, ExceptionContext, PoolProxiedConnection, QueuePoo
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.event import PATH
-from shared.exposition import Histogram, before_scrape
+from shared.exposition import Histogram, before_scrape, together
 from shared.processes import FOLDER, show
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a series more for each child, which nobody reads
@@ -58,18 +57,16 @@ OTHER = "other"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 """The client may send any other word: as a label, each would be kept for ever."""
 
-
 in_flight: set[object] = set()
-"""The requests without an answer yet, by anything that tells them apart: the gauge's lock took 0.9 us."""
+"""The requests without an answer yet, by anything that tells them apart: the gauge's lock took 0.8 us."""
 
-AT_ONCE = 1 if FOLDER else 1_000
-"""Durations that are put into the metrics together, in memory: by itself each takes 1.5 us, so 0.4.
+AT_ONCE = 1_000
+"""Durations that are put into the metrics together: by itself each takes 1.4 us, so 0.3.
 
-None is missing from a scrape, which does so with those that there are. In several processes it can't.
+None is missing from a scrape, which does so with those that there are.
 """
 
-_durations: defaultdict[tuple[str, str, int], list[float]] = defaultdict(list)
-_settling = Lock()
+_durations: dict[tuple[str, str, int], list[float]] = {}
 
 
 def show_requests() -> None:
@@ -84,7 +81,12 @@ def show_requests() -> None:
 
 def observe_request(route: str, method: str, status: int, seconds: float) -> None:
     labels = (route, method if method in METHODS else OTHER, status)
-    durations = _durations[labels]
+    if FOLDER:  # the next scrape may be answered by another process
+        duration, count = _children(*labels)
+        duration.observe(seconds)
+        count.inc()
+        return
+    durations = _durations.setdefault(labels, [])
     durations.append(seconds)
     if len(durations) >= AT_ONCE:
         _settle(labels, durations)
@@ -98,12 +100,19 @@ def _settle_all() -> None:
 
 def _settle(labels: tuple[str, str, int], durations: list[float]) -> None:
     """Other threads may add to the list meanwhile, but only at its end."""
-    with _settling:
+    duration, count = _children(*labels)
+    with together:
         taken = durations[:]
         del durations[: len(taken)]
-        if taken:
-            http_request_duration.labels(*labels).observe_all(taken)
-            http_requests.labels(*labels).inc(len(taken))
+        duration.observe_all(taken)
+        count.inc(len(taken))
+
+
+@cache
+def _children(route: str, method: str, status: int) -> tuple[Histogram, Counter]:
+    """Resolved once for each combination: resolving labels costs more than the observation."""
+    labels = (route, method, str(status))
+    return http_request_duration.labels(*labels), http_requests.labels(*labels)
 
 
 @contextmanager

@@ -156,15 +156,16 @@ def test_every_scrape_has_all_requests_that_were_answered_before_it(monkeypatch:
 def test_a_scrape_waits_for_those_that_are_just_put_into_the_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "AT_ONCE", 1)
     busy, go_on = Event(), Event()
-    real = metrics.http_request_duration
+    duration, count = metrics._children("slow", "POST", 200)
 
-    def labels(*values: str) -> Histogram:
-        busy.set()
-        assert go_on.wait(10)
-        return real.labels(*values)
+    def observe_all(amounts: list[float]) -> None:
+        if amounts:
+            busy.set()
+            assert go_on.wait(10)
+        duration.observe_all(amounts)
 
+    monkeypatch.setattr(metrics, "_children", lambda *_: (SimpleNamespace(observe_all=observe_all), count))
     with ThreadPoolExecutor(2) as pool:
-        monkeypatch.setattr(metrics, "http_request_duration", SimpleNamespace(labels=labels))
         pool.submit(metrics.observe_request, "slow", "POST", 200, 0.01)
         assert busy.wait(10)
         scrape = pool.submit(own_text)
