@@ -5,20 +5,41 @@ nobody asks MySQL for it.
 """
 
 import json
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
-from loadtests.results import Reconciliation
+from loadtests.results import Reconciliation, Trial
+from loadtests.scrape import fetch
 
 FOUND = ("acknowledged", "recorded", "lost", "extra")
-SEEN_WITHIN = 3.0
-"""Seconds until who watches has seen it: more than a scrape, and than a sample of the live page."""
 TWIN = "audited"
+PATIENCE = 10.0
+"""Seconds that Prometheus has for the last one: it scrapes once a second, at the lowest priority."""
 
 
 def tell(progress: Path, twin: str, counts: Reconciliation) -> None:
     with progress.open("a") as file:
         file.write(json.dumps({TWIN: twin} | counts) + "\n")
+
+
+def wait_until_kept(prometheus: str, trials: Sequence[Trial]) -> None:
+    """Return when Prometheus at "host:port" has what was told of `trials`, or after `PATIENCE`."""
+    told = sum(dict(trial["reconcile"])[name] for trial in trials for name in FOUND)
+    # Prometheus still answers with those that only an earlier run had.
+    twins = "|".join({trial["twin"] for trial in trials})
+    query = urlencode({"query": f'sum(loadtest_audited_events{{twin=~"{twins}"}})'})
+    deadline = time.monotonic() + PATIENCE
+    while _kept(prometheus, query) != told and time.monotonic() < deadline:
+        time.sleep(0.2)
+
+
+def _kept(prometheus: str, query: str) -> float | None:
+    answer = fetch(prometheus, timeout=1, path=f"/api/v1/query?{query}")
+    series = json.loads(answer)["data"]["result"] if answer else []
+    return float(series[0]["value"][1]) if series else None
 
 
 class Audits:

@@ -1,7 +1,8 @@
 """`python -m loadtests.bench`: load both twins in pairs, check every count, compare, and write the result.
 
 Exit status: 0; 1 where a trial failed or the async twin lost or doubled a count; 3 where nothing valid is
-left to compare; 130 after Ctrl-C, which leaves no process behind, and the finished trials in the run folder.
+left to compare; 130 after Ctrl-C before the last trial has ended, which leaves no process behind, and the
+finished trials in the run folder.
 """
 
 import argparse

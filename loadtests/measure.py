@@ -4,6 +4,7 @@ import argparse
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from rich.console import Console
@@ -18,7 +19,7 @@ from loadtests.plan import parts, planned_seconds, turns
 from loadtests.results import Environment, Knee, Level, Results, Trial, Turn
 from loadtests.running import Running
 from loadtests.stack import Stack
-from loadtests.stack.observers import LIVE
+from loadtests.stack.observers import LIVE, PROMETHEUS
 from loadtests.stack.process import on_cpus
 from loadtests.trial import run_floor, run_other, run_trial
 from shared.settings import Settings
@@ -78,9 +79,10 @@ class Measurement:
                         console.print(f"Failed: {self._failed[-1]}", soft_wrap=True)
                     else:
                         keep()
-            if stack.observers():
-                display.step("until who watches has seen the last audit")
-                time.sleep(audits.SEEN_WITHIN)
+            if self.trials and stack.alive(PROMETHEUS):
+                display.step("until Prometheus has seen the last audit")
+                with suppress(KeyboardInterrupt):  # the run is whole
+                    audits.wait_until_kept(stack.address(PROMETHEUS), self.trials)
 
     def results(self, why_missing: str = "the run did not get that far") -> Results:
         """Return what there is; `why_missing` is about the trials that were planned and never begun."""

@@ -47,7 +47,9 @@ def run_trial(stack: Stack, turn: Turn, seed: int, show: Show) -> Trial:
     stack.start_twin(turn.twin)
     try:
         with connect(stack.settings) as mysql:
-            return _measure(stack, turn, mysql, Driver(stack, stack.base_url(turn.twin), seed, show))
+            found = _measure(stack, turn, mysql, Driver(stack, stack.base_url(turn.twin), seed, show))
+            audits.tell(stack.run_dir / PROGRESS, turn.twin, found["reconcile"])
+            return found
     finally:
         stack.stop_twin(turn.twin)
 
@@ -63,8 +65,7 @@ def run_other(stack: Stack, turn: Turn, host: str, show: Show) -> Trial:
     drained_at = drain(recorded, driver.acknowledged.total(), driver.unanswered.total(), settle)
     counts = reconcile(driver.acknowledged, driver.unanswered, recorded.counts())
     observed.end()
-    return _trial(
-        stack,
+    found = _trial(
         turn,
         driver,
         Outcome(
@@ -81,6 +82,8 @@ def run_other(stack: Stack, turn: Turn, host: str, show: Show) -> Trial:
             machine={**observed.machine, "others_share": 0.0},
         ),
     )
+    audits.tell(stack.run_dir / PROGRESS, turn.twin, found["reconcile"])
+    return found
 
 
 def run_floor(stack: Stack, profile: str, seed: int, show: Show) -> tuple[list[Level], Knee | None]:
@@ -113,7 +116,6 @@ def _measure(stack: Stack, turn: Turn, mysql: Connection, driver: Driver) -> Tri
     )
     observed.end()
     return _trial(
-        stack,
         turn,
         driver,
         Outcome(
@@ -133,8 +135,10 @@ def _measure(stack: Stack, turn: Turn, mysql: Connection, driver: Driver) -> Tri
 
 def _drive(driver: Driver, profile: str, recorded: Recorded, settle: float) -> None:
     if profile == plan.KNEE:
-        driver.find_knee(partial(rest, recorded, limit=settle))
-        driver.measure_below_knee(partial(rest, recorded, limit=settle))
+        rested = partial(rest, recorded, limit=settle)
+        driver.find_knee(rested)
+        driver.confirm_knee(rested)
+        driver.measure_below_knee(rested)
     else:
         driver.run(PROFILES[profile])
 
@@ -146,8 +150,7 @@ def _patience(stack: Stack, twin: str) -> float:
     return FLUSHES_TO_SETTLE * stack.settings.flush_interval
 
 
-def _trial(stack: Stack, turn: Turn, driver: Driver, outcome: Outcome) -> Trial:
-    audits.tell(stack.run_dir / PROGRESS, turn.twin, outcome["reconcile"])
+def _trial(turn: Turn, driver: Driver, outcome: Outcome) -> Trial:
     reasons = trial_reasons(turn.twin, outcome["reconcile"], outcome["machine"])
     return {
         "profile": turn.profile,

@@ -195,9 +195,11 @@ def test_a_reader_gets_what_there_is_then_what_comes_then_the_end() -> None:
         feed.add(sample(1000))
         assert [each["at"] for each in next(early)] == [1000]
         assert [each["at"] for each in next(late)][-2:] == [KEPT + 4, 1000]
+    feed.add(sample(1001))
     feed.end()
+    assert [[each["at"] for each in batch] for batch in early] == [[1001]]
     with feed.reader() as after:
-        assert list(after) == []
+        assert [each["at"] for each in next(after)][-1] == 1001
 
 
 # --- real twins ---

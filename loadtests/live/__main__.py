@@ -24,6 +24,7 @@ def main() -> None:
         feed.add(sampler.sample())
         while not stop.wait(EVERY):
             feed.add(sampler.sample())
+        feed.add(sampler.sample())  # with the last audit
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ class Feed:
         while True:
             with self._changed:
                 self._changed.wait_for(partial(self._has_more_than, seen))
-                if self._ended:
+                if seen == self._added:  # and no more will come
                     return
                 # More than are kept gives all that are kept.
                 new, seen = [*self._samples][seen - self._added :], self._added

@@ -17,6 +17,7 @@ CONFIG = ROOT / "grafana"
 PROGRESS = "progress.jsonl"
 """In the run folder: what the generator tells each second."""
 LIVE = "live"
+PROMETHEUS = "prometheus"
 # Where Linux shares the CPU out by session, nice alone counts only within one, and each process has its own.
 LAST = ["sh", "-c", '{ echo 19 > /proc/self/autogroup; } 2> /dev/null; exec nice -n 19 "$@"', "sh"]
 MYSQL = ("global_variables", "slave_status", "info_schema.innodb_cmp", "info_schema.innodb_cmpmem")
@@ -31,16 +32,16 @@ def define_observers(run_dir: Path, s: Settings) -> dict[str, Role]:
         ("redis_exporter", s.redis_exporter_port, "prometheus-redis-exporter", _redis_options(s)),
         ("node_exporter", s.node_exporter_port, "prometheus-node-exporter", _node_options()),
         ("process_exporter", s.process_exporter_port, "prometheus-process-exporter", _process_options()),
-        ("prometheus", s.prometheus_port, "prometheus", _prometheus_options(run_dir)),
+        (PROMETHEUS, s.prometheus_port, PROMETHEUS, _prometheus_options(run_dir)),
     )
     roles = {LIVE: _live(run_dir, s)}
-    if find_program("prometheus") is None:
+    if find_program(PROMETHEUS) is None:
         return roles
     roles["load_exporter"] = _load_exporter(run_dir, s)
     for name, port, program, options in programs:
         if found := find_program(program):
             command = [*LAST, found, f"--web.listen-address={LOOPBACK}:{port}", *options]
-            roles[name] = _role(name, port, command, "/-/ready" if name == "prometheus" else METRICS)
+            roles[name] = _role(name, port, command, "/-/ready" if name == PROMETHEUS else METRICS)
     return roles
 
 

@@ -142,8 +142,12 @@ class Stack:
         if answer != "+OK":
             raise StackError(f"Redis could not be emptied: {answer}")
 
+    def address(self, role: str) -> str:
+        """Return its "host:port"."""
+        return self._roles[role].address
+
     def base_url(self, twin: str) -> str:
-        return f"http://{self._roles[twin].address}"
+        return f"http://{self.address(twin)}"
 
     def log_path(self, role: str) -> Path:
         return self.run_dir / "logs" / f"{role}.log"
