@@ -73,9 +73,7 @@ class OtherWorker:
 
 @settings(
     max_examples=60,
-    deadline=None,
     derandomize=True,
-    database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(steps=STEPS)

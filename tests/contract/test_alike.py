@@ -84,7 +84,7 @@ HOSTILE_BODIES = (
 )
 
 
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=300)
 @given(HOSTILE_BODIES)
 def test_hostile_bodies(naive_url: str, async_url: str, body: bytes) -> None:
     naive, async_ = client.post(naive_url, body), client.post(async_url, body)
@@ -95,7 +95,7 @@ def test_hostile_bodies(naive_url: str, async_url: str, body: bytes) -> None:
         check_alike(naive, async_)
 
 
-@settings(max_examples=100, deadline=None, database=None)
+@settings(max_examples=100)
 @given(
     st.dictionaries(
         st.sampled_from(["service", "sort", "limit", "cursor", "other"]),
