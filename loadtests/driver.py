@@ -12,6 +12,7 @@ from loadtests.knee import (
     RATES,
     SHARES,
     GeneratorLimit,
+    confirm,
     find_knee,
     step_seconds,
     why_too_much,
@@ -49,22 +50,14 @@ class Driver:
         self.timeline = self._add(Load(profile, self.seed, mix=mix))
 
     def find_knee(self, rest: Rest, rates: Sequence[float] = RATES, precision: float = PRECISION) -> None:
-        """Try a rate that is too much once more: a hiccup of the machine is not the twin's limit."""
+        self.knee = find_knee(lambda rate: self._try_rate(rate, rest), rates, precision)
 
-        def offer(rate: float) -> str | None:
-            level = self._step(rate, rest)
-            if reasons := generator_reasons(level["generator"]):
-                raise GeneratorLimit("; ".join(reasons))
-            return why_too_much(level)
-
-        def try_rate(rate: float) -> str | None:
-            with suppress(GeneratorLimit):
-                if offer(rate) is None:
-                    return None
-            self.levels[-1]["name"] += ", first try"
-            return offer(rate)
-
-        self.knee = find_knee(try_rate, rates, precision)
+    def confirm_knee(self, rest: Rest) -> None:
+        """Measure at the knee again, and lower it where it does not hold."""
+        assert self.knee
+        self.knee = confirm(self.knee, lambda rate: self._try_rate(rate, rest, ", again"))
+        if self.knee["rps"]:
+            self.levels[-1]["name"] = "100 % of the knee"
 
     def measure_below_knee(self, rest: Rest) -> None:
         """Measure the latency at shares of the knee, where there is one."""
@@ -72,6 +65,21 @@ class Driver:
         for share in SHARES if knee else ():
             level = self._step((knee or 0) * share / 100, rest)
             level["name"] = f"{share} % of the knee"
+
+    def _try_rate(self, rate: float, rest: Rest, note: str = "") -> str | None:
+        """Once more where it is too much: a hiccup of the machine is not the twin's limit."""
+        with suppress(GeneratorLimit):
+            if self._offer(rate, rest, note) is None:
+                return None
+        self.levels[-1]["name"] += ", first try"
+        return self._offer(rate, rest, note)
+
+    def _offer(self, rate: float, rest: Rest, note: str) -> str | None:
+        level = self._step(rate, rest)
+        level["name"] += note
+        if reasons := generator_reasons(level["generator"]):
+            raise GeneratorLimit("; ".join(reasons))
+        return why_too_much(level)
 
     def _step(self, rate: float, rest: Rest) -> Level:
         if self.levels:

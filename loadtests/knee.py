@@ -1,7 +1,8 @@
 """The search for the highest rate that a twin keeps up with.
 
 Every twin is offered the same rates on the way up, so that latencies can be compared at equal rates. Then the
-interval between the last rate that it kept up with and the first one that it did not is halved.
+interval between the last rate that it kept up with and the first one that it did not is halved. What is found
+has to hold once more.
 """
 
 from collections.abc import Callable, Sequence
@@ -46,6 +47,18 @@ def find_knee(try_rate: TryRate, rates: Sequence[float] = RATES, precision: floa
     except GeneratorLimit as error:
         return Knee(rps=None, limit=f"at {rate:.0f}/s {error}; {kept:.0f}/s was not too much")
     return Knee(rps=kept or None, limit=limit)
+
+
+def confirm(found: Knee, try_rate: TryRate, precision: float = PRECISION) -> Knee:
+    """Lower the knee until the twin keeps up with it again: of two rates the luckier one was taken."""
+    rps, limit = found["rps"], found["limit"]
+    try:
+        while rps and (why := try_rate(rps)):
+            limit = f"at {rps:.0f}/s, tried again, {why}"
+            rps = rps / precision if rps > RATES[0] else None
+    except GeneratorLimit as error:
+        return Knee(rps=None, limit=f"at {rps:.0f}/s, tried again, {error}")
+    return Knee(rps=rps, limit=limit)
 
 
 def _next(kept: float, too_much: float, rates: Sequence[float], precision: float) -> float | None:

@@ -15,7 +15,7 @@ PAIRS = {"ramp": 3, "spike": 3, "soak": 1, "knee": 3, "smoke": 1, "full": 12}
 """Trials of each twin, by what is asked for; of a full run, those of its ramp."""
 FLOOR_SECONDS = 60.0
 """Of a floor's level at most: a handler that does nothing is the same for half an hour."""
-KNEE_SECONDS = 150.0
+KNEE_SECONDS = 165.0
 KNEE_FLOOR_SECONDS = 80.0
 OVERHEAD = 8.0
 """Besides its load, of a trial; like the two above, a first guess of the time left."""

@@ -35,6 +35,7 @@ def test_where_the_generator_is_starved_there_is_no_knee(monkeypatch: pytest.Mon
     assert starved.knee
     assert starved.knee["rps"] is None
     assert starved.knee["limit"].startswith("at 100/s the generator")
+    starved.confirm_knee(Mock())
     starved.measure_below_knee(Mock())
     assert names(starved) == ["100/s, first try", "100/s"]
 
@@ -45,3 +46,12 @@ def test_a_rate_that_a_hiccup_made_too_much_is_tried_once_more(monkeypatch: pyte
     steps.find_knee(Mock(), rates=(50.0, 60.0), precision=2)
     assert steps.knee == {"rps": 50.0, "limit": "at 60/s slow"}
     assert names(steps) == ["50/s, first try", "50/s", "60/s, first try", "60/s"]
+
+
+def test_the_knee_has_to_hold_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "why_too_much", Mock(side_effect=[None, "slow", "slow", None, None]))
+    steps = driver_with(1.0, monkeypatch)
+    steps.find_knee(Mock(), rates=(110.0,))
+    steps.confirm_knee(Mock())
+    assert steps.knee == {"rps": pytest.approx(100.0), "limit": "at 110/s, tried again, slow"}
+    assert names(steps) == ["110/s", "110/s, again, first try", "110/s, again", "100 % of the knee"]

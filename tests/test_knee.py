@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from loadtests.knee import PRECISION, RATES, GeneratorLimit, find_knee, why_too_much
+from loadtests.knee import PRECISION, RATES, GeneratorLimit, confirm, find_knee, why_too_much
 from loadtests.results import Knee, Level
 from tests.samples import level
 
@@ -98,3 +98,35 @@ def at_400(p95: float | None = 20.0, answered: int = 2_000, grown: int = 0) -> L
 )
 def test_when_a_rate_is_too_much(found: Level, why: str | None) -> None:
     assert why_too_much(found) == why
+
+
+def test_a_knee_that_does_not_hold_is_lowered_until_it_does() -> None:
+    twin = Twin(420.0)
+    found = confirm({"rps": 500.0, "limit": "at 800/s it was slow"}, twin)
+    assert twin.offered == [500.0, 500 / PRECISION, 500 / PRECISION**2]
+    assert found == {
+        "rps": 500 / PRECISION**2,
+        "limit": f"at {500 / PRECISION:.0f}/s, tried again, it was slow",
+    }
+
+
+def test_a_knee_that_holds_stays_as_it_is() -> None:
+    knee: Knee = {"rps": 400.0, "limit": "at 436/s it was slow"}
+    assert confirm(knee, Twin(400.0)) == knee
+
+
+def test_what_is_not_there_needs_not_hold() -> None:
+    twin, knee = Twin(0.0), Knee(rps=None, limit="at 50/s it was slow")
+    assert (confirm(knee, twin), twin.offered) == (knee, [])
+
+
+def test_below_the_lowest_rate_there_is_no_knee() -> None:
+    assert confirm({"rps": 50.0, "limit": ""}, Twin(40.0))["rps"] is None
+    twin = Twin(0.0)
+    assert confirm({"rps": 54.0, "limit": ""}, twin)["rps"] is None
+    assert len(twin.offered) == 2
+
+
+def test_a_generator_that_is_the_limit_at_the_second_time_leaves_no_knee() -> None:
+    found = confirm({"rps": 400.0, "limit": ""}, Twin(1e6, generator=300.0))
+    assert found == {"rps": None, "limit": "at 400/s, tried again, the generator used 99% of its core"}

@@ -1,6 +1,6 @@
 """The section of RESULTS.md about the open model: what rate each twin keeps up with, and how fast it is."""
 
-from loadtests.markdown import number, table
+from loadtests.markdown import factor, number, table
 from loadtests.report.latency import ratios
 from loadtests.results import Results
 from loadtests.summary import (
@@ -27,7 +27,7 @@ the offered rate, and a backlog that does not grow.
 
 {_ratios(results)}
 
-### Latency below its own knee, in milliseconds
+### Latency up to its own knee, in milliseconds
 
 Each one's rate is another, so these are no comparison.
 
@@ -57,7 +57,7 @@ def _limits(results: Results, subject: str) -> str:
 
 def _ratios(results: Results) -> str:
     lines = [
-        f"{each['twins'][1]} keeps up with {each['knee_ratio']['median']:.2f} times the rate of "
+        f"{each['twins'][1]} keeps up with {factor(each['knee_ratio']['median'])} times the rate of "
         f"{each['twins'][0]} ({spread(each['knee_ratio'])}"
         f"{'; indistinguishable' if each['indistinguishable'] else ''})."
         for each in results["capacity"]
@@ -68,7 +68,7 @@ def _ratios(results: Results) -> str:
 def _shares(results: Results) -> str:
     rows = []
     for level in level_ids(results, PROFILE):
-        if level.name.endswith("/s"):
+        if not level.name.endswith("% of the knee"):
             continue
         for each in subjects(results):
             rate = over_levels(results, each, level, lambda one: one["offered_rps"])
