@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from loadtests import generator
+from loadtests.markdown import factor
 from loadtests.results import Results
 from loadtests.summary import (
     TWINS,
@@ -117,7 +118,7 @@ def _levels_table(results: Results, profile: str) -> Table:
     for heading in ("level", *there, "ratio", "requests/s", "failed"):
         table.add_column(heading, justify="right", no_wrap=True)
     ratios = {
-        LevelId(each["profile"], each["level"]): f"{each['p95_ratio']['median']:.2f}"
+        LevelId(each["profile"], each["level"]): factor(each["p95_ratio"]["median"])
         for each in results["comparison"]
         if each["twins"] == [*TWINS] and each["p95_ratio"]
     }

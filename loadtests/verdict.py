@@ -1,5 +1,6 @@
 """The result in words, whichever way it went."""
 
+from loadtests.markdown import factor
 from loadtests.results import Comparison, Ratio, Results
 from loadtests.summary import TWINS, LevelId, knee, percentile
 
@@ -7,9 +8,10 @@ from loadtests.summary import TWINS, LevelId, knee, percentile
 def spread(ratio: Ratio) -> str:
     """Return what low and high of a ratio are worth, in words."""
     number = f"{ratio['pairs']} pair{'s' * (ratio['pairs'] != 1)}"
+    low, high = factor(ratio["low"]), factor(ratio["high"])
     if ratio["confidence"] is None:
-        return f"smallest {ratio['low']:.2f}, largest {ratio['high']:.2f}; {number}: demo, no interval"
-    return f"{ratio['confidence']:.0%} interval {ratio['low']:.2f} to {ratio['high']:.2f}; {number}"
+        return f"smallest {low}, largest {high}; {number}: demo, no interval"
+    return f"{ratio['confidence']:.0%} interval {low} to {high}; {number}"
 
 
 def headline(results: Results) -> Comparison | None:
@@ -44,7 +46,7 @@ def _latency(results: Results) -> str:
     same = ": by this measure the twins are indistinguishable" if last["indistinguishable"] else ""
     return (
         f"{when}, 95 of 100 requests were answered within {naive:,.1f} ms by naive_sync and within "
-        f"{async_:,.1f} ms by async_dedup, a ratio of {ratio['median']:.2f} ({spread(ratio)}){same}."
+        f"{async_:,.1f} ms by async_dedup, a ratio of {factor(ratio['median'])} ({spread(ratio)}){same}."
     )
 
 
@@ -55,7 +57,7 @@ def _capacity(results: Results) -> str:
     naive, async_ = (knee(results, twin) or 0.0 for twin in TWINS)
     return (
         f"naive_sync kept up with {naive:,.0f} requests/s, async_dedup with {async_:,.0f}: "
-        f"{ratio['median']:.2f} times as many ({spread(ratio)})."
+        f"{factor(ratio['median'])} times as many ({spread(ratio)})."
     )
 
 

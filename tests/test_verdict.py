@@ -1,5 +1,8 @@
 """The first sentences of every report, whichever way it went."""
 
+import pytest
+
+from loadtests.markdown import factor
 from loadtests.verdict import verdict
 from tests.samples import full, knee_trial, level, results, trial
 
@@ -52,3 +55,11 @@ def test_what_is_missing_is_said_too() -> None:
     assert verdict(full(6) | {"missing": ["2 of 26 trials: interrupted"]}).endswith(
         "Missing: 2 of 26 trials: interrupted."
     )
+
+
+@pytest.mark.parametrize(
+    ("ratio", "shown"),
+    [(0.8449, "0.84"), (3.886, "3.89"), (31.96, "32.0"), (187.08, "187"), (1450.2, "1,450")],
+)
+def test_a_ratio_has_no_more_digits_than_it_is_good_for(ratio: float, shown: str) -> None:
+    assert factor(ratio) == shown

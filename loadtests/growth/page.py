@@ -25,6 +25,8 @@ One thing is varied at a time, in an open model: requests come at a fixed rate, 
 were answered, and a latency counts from when a request was due. Each point is a fresh twin on fresh servers,
 which share all cores but the generator's. CPU is counted until the last count is in MySQL, so with digest and
 flush. Every event is audited. One trial per point: a point that stands alone may be a hiccup of the machine.
+The knees are those of [RESULTS.md](../RESULTS.md) at the time, unless `--knees` told others; what is offered
+differs from the share by chance, since arrivals are random.
 
 {sections}
 

@@ -87,7 +87,11 @@ def _sentence(found: list[Comparison], last: LevelId) -> str:
     best = max(factors, key=factors.__getitem__)
     total = sum(map(log, factors.values()))
     product = f"{' x '.join(f'{factor:.2f}' for factor in factors.values())}"
-    share = f", {log(factors[best]) / total:.0%} of the way" if total > 0 and factors[best] > 1 else ""
+    share = (
+        f", {log(factors[best]) / total:.0%} of the way on a logarithmic scale"
+        if total > 0 and factors[best] > 1
+        else ""
+    )
     return (
         f"At {last.name} the step to `{best}` bought most: the step before has {factors[best]:.2f} times its "
         f"p95{share}. All steps, in their order: {product}."

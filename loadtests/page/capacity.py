@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from statistics import median
 
-from loadtests.markdown import number
+from loadtests.markdown import factor, number
 from loadtests.page.figures import (
     Spread,
     achieved,
@@ -126,7 +126,7 @@ def _knees(results: Results, profile: str) -> list[Panel | Table]:
             [
                 "all",
                 f"{second} / {first}",
-                number(each["knee_ratio"]["median"], 2),
+                factor(each["knee_ratio"]["median"]),
                 spread(each["knee_ratio"]) + same,
             ]
         )

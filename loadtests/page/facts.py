@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from loadtests.markdown import number
+from loadtests.markdown import factor
 from loadtests.page.figures import twins
 from loadtests.results import Ratio, Results
 from loadtests.verdict import headline, spread
@@ -30,4 +30,4 @@ def facts(results: Results) -> list[Fact]:
 
 
 def _ratio(name: str, ratio: Ratio) -> Fact:
-    return Fact(name, number(ratio["median"], 2), spread(ratio))
+    return Fact(name, factor(ratio["median"]), spread(ratio))

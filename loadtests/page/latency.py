@@ -1,6 +1,6 @@
 """How long an answer takes, by load, and how many times longer with one twin than with the other."""
 
-from loadtests.markdown import number
+from loadtests.markdown import factor
 from loadtests.page.figures import Spread, closed_profiles, measured, percentile
 from loadtests.page.parts import Chart, Panel, Section, Series, Table, axis, chart, panel, rounded, table
 from loadtests.results import Comparison, Ratio, Results
@@ -113,4 +113,4 @@ def _ratio_table(results: Results, profile: str, compared: list[Comparison]) -> 
 def _ratio(ratio: Ratio | None, same: bool | None = None) -> list[str]:
     if ratio is None:
         return ["-", "too few requests"]
-    return [number(ratio["median"], 2), spread(ratio) + (": indistinguishable" if same else "")]
+    return [factor(ratio["median"]), spread(ratio) + (": indistinguishable" if same else "")]
