@@ -11,7 +11,7 @@ help: ## show this list
 setup: ## install what is missing: packages, MySQL-compatible server, Redis
 	@$(PYTHON) loadtests/bootstrap.py
 
-setup-dev:
+setup-dev: ## what `make test` and `make check` need besides
 	@$(PYTHON) loadtests/bootstrap.py --dev
 
 setup-observability: ## install Prometheus and its exporters; the stack starts them from then on
