@@ -27,7 +27,8 @@ def tell(progress: Path, twin: str, counts: Reconciliation) -> None:
 
 def wait_until_kept(prometheus: str, trials: Sequence[Trial]) -> None:
     """Return when Prometheus at "host:port" has what was told of `trials`, or after `PATIENCE`."""
-    told = sum(dict(trial["reconcile"])[name] for trial in trials for name in FOUND)
+    counts = [trial["reconcile"] for trial in trials]
+    told = sum(each["acknowledged"] + each["recorded"] + each["lost"] + each["extra"] for each in counts)
     # Prometheus still answers with those that only an earlier run had.
     twins = "|".join({trial["twin"] for trial in trials})
     query = urlencode({"query": f'sum(loadtest_audited_events{{twin=~"{twins}"}})'})

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from itertools import pairwise
 
-from loadtests.markdown import chart, number, table
+from loadtests.markdown import chart, factor, number, table
 from loadtests.results import Comparison, Results, Trial
 from loadtests.summary import (
     TWINS,
@@ -61,7 +61,7 @@ def _ratio(found: Comparison | None, name: str) -> list[str]:
     if ratio is None:
         return ["-", "", ""]
     mark = "; indistinguishable" if same else ""
-    return [f"{ratio['median']:.2f}", spread(ratio) + mark, f"{1 / band:.2f} to {band:.2f}" if band else "-"]
+    return [factor(ratio["median"]), spread(ratio) + mark, f"{1 / band:.2f} to {band:.2f}" if band else "-"]
 
 
 def curves(results: Results, profile: str) -> list[str]:
