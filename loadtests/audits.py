@@ -22,19 +22,24 @@ PATIENCE = 10.0
 
 def tell(progress: Path, twin: str, counts: Reconciliation) -> None:
     with progress.open("a") as file:
-        file.write(json.dumps({TWIN: twin} | counts) + "\n")
+        file.write(json.dumps(_line(twin, counts)) + "\n")
 
 
 def wait_until_kept(prometheus: str, trials: Sequence[Trial]) -> None:
     """Return when Prometheus at "host:port" has what was told of `trials`, or after `PATIENCE`."""
-    counts = [trial["reconcile"] for trial in trials]
-    told = sum(each["acknowledged"] + each["recorded"] + each["lost"] + each["extra"] for each in counts)
-    # Prometheus still answers with those that only an earlier run had.
-    twins = "|".join({trial["twin"] for trial in trials})
+    audits = Audits()
+    audits.take([_line(trial["twin"], trial["reconcile"]) for trial in trials])
+    told = sum(sum(found.values()) for found in audits.sums.values())
+    # Prometheus still answers with twins that only an earlier run had.
+    twins = "|".join(audits.sums)
     query = urlencode({"query": f'sum(loadtest_audited_events{{twin=~"{twins}"}})'})
     deadline = time.monotonic() + PATIENCE
     while _kept(prometheus, query) != told and time.monotonic() < deadline:
         time.sleep(0.2)
+
+
+def _line(twin: str, counts: Reconciliation) -> dict[str, Any]:
+    return {TWIN: twin, **counts}
 
 
 def _kept(prometheus: str, query: str) -> float | None:

@@ -8,6 +8,7 @@ from typing import cast
 
 from loadtests.generator import Load, Show, generate
 from loadtests.knee import (
+    OF_KNEE,
     PRECISION,
     RATES,
     SHARES,
@@ -57,14 +58,14 @@ class Driver:
         assert self.knee
         self.knee = confirm(self.knee, lambda rate: self._try_rate(rate, rest, ", again"))
         if self.knee["rps"]:
-            self.levels[-1]["name"] = "100 % of the knee"
+            self.levels[-1]["name"] = f"100{OF_KNEE}"
 
     def measure_below_knee(self, rest: Rest) -> None:
         """Measure the latency at shares of the knee, where there is one."""
         knee = self.knee["rps"] if self.knee else None
         for share in SHARES if knee else ():
             level = self._step((knee or 0) * share / 100, rest)
-            level["name"] = f"{share} % of the knee"
+            level["name"] = f"{share}{OF_KNEE}"
 
     def _try_rate(self, rate: float, rest: Rest, note: str = "") -> str | None:
         """Once more where it is too much: a hiccup of the machine is not the twin's limit."""

@@ -17,6 +17,8 @@ PRECISION = 1.1
 STEP_SECONDS = 5.0
 SHARES = (50, 75, 90)
 """Percent of the knee at which the latency is measured in the end."""
+OF_KNEE = " % of the knee"
+"""The end of such a level's name."""
 STEP_REQUESTS = 700
 """Three trials have enough for a p95."""
 MOST_P95_MS = 50.0
@@ -49,13 +51,13 @@ def find_knee(try_rate: TryRate, rates: Sequence[float] = RATES, precision: floa
     return Knee(rps=kept or None, limit=limit)
 
 
-def confirm(found: Knee, try_rate: TryRate, precision: float = PRECISION) -> Knee:
+def confirm(found: Knee, try_rate: TryRate) -> Knee:
     """Lower the knee until the twin keeps up with it again: of two rates the luckier one was taken."""
     rps, limit = found["rps"], found["limit"]
     try:
         while rps and (why := try_rate(rps)):
             limit = f"at {rps:.0f}/s, tried again, {why}"
-            rps = rps / precision if rps > RATES[0] else None
+            rps = rps / PRECISION if rps > RATES[0] else None
     except GeneratorLimit as error:
         return Knee(rps=None, limit=f"at {rps:.0f}/s, tried again, {error}")
     return Knee(rps=rps, limit=limit)

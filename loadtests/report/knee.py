@@ -1,5 +1,6 @@
 """The section of RESULTS.md about the open model: what rate each twin keeps up with, and how fast it is."""
 
+from loadtests.knee import OF_KNEE
 from loadtests.markdown import factor, number, table
 from loadtests.report.latency import ratios
 from loadtests.results import Results
@@ -68,7 +69,7 @@ def _ratios(results: Results) -> str:
 def _shares(results: Results) -> str:
     rows = []
     for level in level_ids(results, PROFILE):
-        if not level.name.endswith("% of the knee"):
+        if not level.name.endswith(OF_KNEE):
             continue
         for each in subjects(results):
             rate = over_levels(results, each, level, lambda one: one["offered_rps"])

@@ -14,6 +14,7 @@ import psutil
 
 from loadtests.bootstrap import ROOT
 from loadtests.stack import ROLES_OF, Stack, StackError
+from loadtests.stack.observers import LIVE, PROMETHEUS
 from loadtests.stack.state import State, holder
 from shared.settings import Settings
 
@@ -64,10 +65,10 @@ Try:  curl -s {async_}/api/v1/errors/log -H 'Content-Type: application/json' -d 
 
 
 def observed(stack: Stack) -> str:
-    live = f"live page    {stack.base_url('live')}"
-    if not stack.alive("prometheus"):
+    live = f"live page    {stack.base_url(LIVE)}"
+    if not stack.alive(PROMETHEUS):
         return f"{live}\nNo Prometheus is installed; `make setup-observability` installs it"
-    return f"{live}\nprometheus   {stack.base_url('prometheus')}"
+    return f"{live}\nprometheus   {stack.base_url(PROMETHEUS)}"
 
 
 def up(run_dir: Path) -> int:
