@@ -50,8 +50,8 @@ def test_a_saturation_is_a_floor_and_a_trial_of_each_pair(
     assert (floor["name"], one["levels"][0]["name"]) == ("50 users", "50 users")
     assert one["reconcile"]["lost"] == one["reconcile"]["extra"] == 0
     # By Little's law so many wait for an answer: nearly all of 50 who do not think; of those who do, 1.
-    for each in (floor, one["levels"][0]):
-        assert each["achieved_rps"] * (each["latency_ms"]["p50"] or 0) / 1000 > 5
+    levels = (floor, one["levels"][0])
+    assert max(each["achieved_rps"] * (each["latency_ms"]["p50"] or 0) / 1000 for each in levels) > 25
     assert PROFILES["saturated"].think_seconds == 0
 
 
