@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from shared.db import create_tables, make_background_engine
 from shared.event import Event
 from shared.model import Issue
 from shared.settings import Settings
+from tests import client
 
 LIMIT = 20.0
 """Seconds to wait for what must come; a test that waits this long has failed."""
@@ -110,10 +110,7 @@ def times_seen(engine: Engine) -> dict[str, int]:
 
 
 def wait_until(true: Callable[[], object], limit: float = LIMIT) -> None:
-    deadline = time.monotonic() + limit
-    while not true():
-        assert time.monotonic() < deadline, "what the test waits for did not come"
-        time.sleep(0.01)
+    client.eventually(lambda: bool(true()), "what the test waits for", limit)
 
 
 def environment(settings: Settings) -> dict[str, str]:

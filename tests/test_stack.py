@@ -7,8 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -24,6 +23,7 @@ from loadtests.stack.observers import define_observers
 from loadtests.stack.servers import SOCKET_PATH_LIMIT
 from loadtests.stack.state import State, holder
 from shared.settings import Settings
+from tests import parts
 from tests.conftest import free_settings, is_free
 from tests.observed import seen
 
@@ -97,11 +97,7 @@ def run_dir_of(process: psutil.Process) -> str | None:
         return None
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+wait_until = functools.partial(parts.wait_until, limit=30)
 
 
 @pytest.mark.parametrize(
