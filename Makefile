@@ -30,14 +30,14 @@ bench: setup ## load both twins and compare them (PROFILE=ramp PAIRS=3 SEED=1 TW
 STEPS = naive_sync,upsert,group_upsert,redis_count,async_dedup
 ladder: setup ## measure the steps between the twins and write docs/ladder.md (PAIRS=3 SEED=1)
 	@$(RUN) loadtests.bench $(BENCH) --twins $(STEPS) --results loadtests/results/ladder
-	@$(RUN) loadtests.ladder
+	@$(RUN) loadtests.studies.ladder
 
 PARTS_OF = $(if $(PARTS),--parts $(PARTS)) $(if $(SEED),--seed $(SEED))
 limits: setup ## measure the async twin's limits beside their targets and write docs/limits.md (PARTS=flush,start PAIRS=5 SEED=1)
-	@$(RUN) loadtests.limits $(PARTS_OF) $(if $(PAIRS),--pairs $(PAIRS))
+	@$(RUN) loadtests.studies.limits $(PARTS_OF) $(if $(PAIRS),--pairs $(PAIRS))
 
 growth: setup ## measure how p95 and CPU per event grow and write docs/growth.md (PARTS=rate,trace KNEES=120,1600 SEED=1)
-	@$(RUN) loadtests.growth $(PARTS_OF) $(if $(KNEES),--knees $(KNEES))
+	@$(RUN) loadtests.studies.growth $(PARTS_OF) $(if $(KNEES),--knees $(KNEES))
 
 report: setup ## write RESULTS.md, report.html and the README's result again from the newest results
 	@$(RUN) loadtests.report
@@ -64,7 +64,7 @@ openapi: setup ## write shared/openapi.json again, which the naive twin serves
 	@mv openapi.part shared/openapi.json
 
 schema: setup ## write the JSON Schema of results.json again
-	@$(RUN) loadtests.schema
+	@$(RUN) loadtests.analysis.schema
 
 up: setup ## start both twins and leave them running
 	@$(RUN) loadtests.stack up

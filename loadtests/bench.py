@@ -15,16 +15,16 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from loadtests import report
+from loadtests.analysis.results import FILE, RESULTS, Results
+from loadtests.analysis.schema import check
+from loadtests.analysis.summary import COLUMNS, TWINS
 from loadtests.bootstrap import ROOT
-from loadtests.display import show_results
-from loadtests.generator import TrialFailed
-from loadtests.measure import OTHER, Measurement
-from loadtests.plan import PAIRS
-from loadtests.recorder import write_json
-from loadtests.results import FILE, RESULTS, Results
-from loadtests.schema import check
+from loadtests.load.outcomes import write_json
+from loadtests.report.terminal import show_results
 from loadtests.stack import StackError
-from loadtests.summary import COLUMNS, TWINS
+from loadtests.trial.generator import TrialFailed
+from loadtests.trial.measurement import OTHER, Measurement
+from loadtests.trial.plan import PAIRS
 
 RUN_DIR = ROOT / ".run"
 FAILED, NOTHING_VALID, INTERRUPTED = 1, 3, 130

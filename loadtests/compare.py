@@ -13,11 +13,11 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.changes import Change, changes, count_tests, drift, wrong_counts
-from loadtests.markdown import short
-from loadtests.results import FILE, RESULTS, Results
-from loadtests.schema import check
-from loadtests.summary import profiles
+from loadtests.analysis.changes import Change, changes, count_tests, drift, wrong_counts
+from loadtests.analysis.results import FILE, RESULTS, Results
+from loadtests.analysis.schema import check
+from loadtests.analysis.summary import profiles
+from loadtests.report.markdown import short
 
 WORSE, IMPOSSIBLE = 1, 2
 PLAIN_WIDTH = 130

@@ -25,13 +25,13 @@ from locust.env import Environment
 from locust.rpc import Message
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadtests.client import TIMEOUT
-from loadtests.profiles import Profile, planned
-from loadtests.record import result
-from loadtests.recorder import Packed, write_json
-from loadtests.run import PATIENCE, Run, Share
-from loadtests.user import Reporter
-from loadtests.workload import Mix
+from loadtests.load.client import TIMEOUT
+from loadtests.load.levels import result
+from loadtests.load.outcomes import Packed, write_json
+from loadtests.load.profiles import Profile, planned
+from loadtests.load.sender import PATIENCE, Run, Share
+from loadtests.load.user import Reporter
+from loadtests.load.workload import Mix
 
 BEGIN, END, RECORD = "begin", "end", "record"
 TICK = 1.0

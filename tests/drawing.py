@@ -14,13 +14,13 @@ from typing import Any
 from playwright.sync_api import ConsoleMessage, Error, Page, Route
 
 from loadtests.bootstrap import ROOT
-from loadtests.generator import TrialFailed
-from loadtests.profiles import RAMP
+from loadtests.load.profiles import RAMP
 from loadtests.stack import StackError
+from loadtests.trial.generator import TrialFailed
 from tests.browser import chromium
 from tests.conftest import free_settings
+from tests.grafana.test_dashboards import NATIVE, PATHS, load, substituted
 from tests.observed import Observed, observe
-from tests.test_dashboards import NATIVE, PATHS, load, substituted
 
 FRONT = ROOT / "grafana" / "frontend"
 ADDRESS = "http://dashboards.test/"

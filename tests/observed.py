@@ -10,11 +10,11 @@ from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
+from loadtests.analysis.results import Reconciliation, Turn
 from loadtests.live.sampler import Sample
-from loadtests.profiles import SMOKE, Profile
-from loadtests.results import Reconciliation, Turn
+from loadtests.load.profiles import SMOKE, Profile
 from loadtests.stack import Stack
-from loadtests.trial import run_other
+from loadtests.trial.trial import run_other
 from shared.settings import Settings
 from tests import client
 

@@ -5,8 +5,8 @@ from itertools import accumulate
 
 from hdrh.histogram import HdrHistogram
 
-from loadtests.pairs import capacity, compare, control
-from loadtests.results import Knee, Level, Results, Trial
+from loadtests.analysis.pairs import capacity, compare, control
+from loadtests.analysis.results import Knee, Level, Results, Trial
 
 ENOUGH = 12_000
 """Requests for any percentile."""

@@ -17,14 +17,14 @@ import pytest
 from rich.console import Console
 
 from loadtests import bench
-from loadtests.audits import FOUND
+from loadtests.analysis.pairs import compare
+from loadtests.analysis.results import RESULTS, Results
+from loadtests.analysis.schema import check
+from loadtests.analysis.summary import TWINS, reasons
 from loadtests.bootstrap import ROOT
 from loadtests.live.sampler import Sample
-from loadtests.pairs import compare
-from loadtests.results import RESULTS, Results
-from loadtests.schema import check
 from loadtests.stack import Stack, StackError
-from loadtests.summary import TWINS, reasons
+from loadtests.trial.audits import FOUND
 from shared.fingerprint import fingerprint
 from tests import client
 from tests.conftest import free_settings, is_free

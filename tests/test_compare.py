@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from loadtests import compare
+from loadtests.analysis.results import Results
 from loadtests.compare import IMPOSSIBLE, WORSE
-from loadtests.results import Results
 from tests.samples import full, knee_trial, results, trial
 
 NOISE = (0.97, 1.0, 1.03, 0.99, 1.02, 1.01)

@@ -244,7 +244,7 @@ def test_a_background_process_is_started_as_natively(name: str, tmp_path: Path) 
     [
         ("naive_sync", "naive_sync.app"),
         ("async_dedup", "async_dedup.app, async_dedup.worker, async_dedup.scheduler"),
-        ("locust", "loadtests.locustfile, loadtests.exporter, loadtests.floor, loadtests.bench"),
+        ("locust", "loadtests.locustfile, loadtests.live.exporter, loadtests.stack.floor, loadtests.bench"),
     ],
 )
 def test_an_image_holds_all_that_it_imports(name: str, module: str, tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from loadtests.generator import LOCUSTFILE
-from loadtests.profiles import at_rate
+from loadtests.load.profiles import at_rate
 from loadtests.stack import process
+from loadtests.trial.generator import LOCUSTFILE
 from shared.fingerprint import fingerprint
 from tests.conftest import free_settings, is_free
 from tests.parts import wait_until

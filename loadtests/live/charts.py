@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
+from loadtests.live.client_view import Load
 from loadtests.live.counts import REQUEST_BUCKETS, REQUESTS, ROW_BUCKETS, Growth
-from loadtests.live.load import Load
 
 TWINS = ("naive_sync", "async_dedup")
 WORKER = "worker"

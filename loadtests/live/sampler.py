@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from loadtests.live.charts import CHARTS, TWINS, WORKER, Now, Point
+from loadtests.live.client_view import Generator
 from loadtests.live.counts import Growth, Window, parse
-from loadtests.live.load import Generator
-from loadtests.scrape import fetch
 from loadtests.stack.observers import PROGRESS, targets
 from loadtests.stack.roles import ROLES_OF
+from loadtests.stack.scrape import fetch
 from loadtests.stack.state import State
 from shared.settings import Settings
 

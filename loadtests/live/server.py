@@ -12,7 +12,7 @@ from loadtests.live.feed import Feed
 from loadtests.stack.servers import LOOPBACK
 
 HERE = Path(__file__).parent
-REPORT = ROOT / "loadtests" / "page"
+REPORT = ROOT / "loadtests" / "report" / "page"
 FILES = {
     "/": HERE / "live.html",
     "/live.css": HERE / "live.css",

@@ -6,16 +6,16 @@ Nothing in them but what is in that file: no figure, and no sentence about figur
 import json
 from pathlib import Path
 
-from loadtests import page, spreadsheet
+from loadtests.analysis.results import Results, newest
+from loadtests.analysis.stats import PAIRS_FOR_AN_INTERVAL
+from loadtests.analysis.summary import profiles
 from loadtests.bootstrap import ROOT
+from loadtests.report import page, spreadsheet
 from loadtests.report.cost import cost, time_spent, until_recorded
 from loadtests.report.knee import open_model
 from loadtests.report.latency import chart_of, curves, percentiles, rates
 from loadtests.report.trials import counts, every_trial, machine
-from loadtests.results import Results, newest
-from loadtests.stats import PAIRS_FOR_AN_INTERVAL
-from loadtests.summary import profiles
-from loadtests.verdict import verdict
+from loadtests.report.verdict import verdict
 
 REPORT = ROOT / "RESULTS.md"
 README = ROOT / "README.md"

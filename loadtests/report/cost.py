@@ -2,9 +2,16 @@
 
 from collections.abc import Callable, Mapping
 
-from loadtests.markdown import short, table
-from loadtests.results import Results, Trial
-from loadtests.summary import client_mean, over_trials, per_thousand, server_per_thousand, subjects, trials_of
+from loadtests.analysis.results import Results, Trial
+from loadtests.analysis.summary import (
+    client_mean,
+    over_trials,
+    per_thousand,
+    server_per_thousand,
+    subjects,
+    trials_of,
+)
+from loadtests.report.markdown import short, table
 
 Figure = Callable[[Trial], float | None]
 

@@ -1,10 +1,7 @@
 """The section of RESULTS.md about the open model: what rate each twin keeps up with, and how fast it is."""
 
-from loadtests.knee import OF_KNEE
-from loadtests.markdown import factor, number, table
-from loadtests.report.latency import ratios
-from loadtests.results import Results
-from loadtests.summary import (
+from loadtests.analysis.results import Results
+from loadtests.analysis.summary import (
     LevelId,
     knee,
     level_ids,
@@ -13,7 +10,10 @@ from loadtests.summary import (
     subjects,
     trials_of,
 )
-from loadtests.verdict import spread
+from loadtests.report.latency import ratios
+from loadtests.report.markdown import factor, number, table
+from loadtests.report.verdict import spread
+from loadtests.trial.knee import OF_KNEE
 
 PROFILE = "knee"
 

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from itertools import pairwise
 
-from loadtests.markdown import chart, factor, number, table
-from loadtests.results import Comparison, Results, Trial
-from loadtests.summary import (
+from loadtests.analysis.results import Comparison, Results, Trial
+from loadtests.analysis.summary import (
     TWINS,
     LevelId,
     compared,
@@ -17,7 +16,8 @@ from loadtests.summary import (
     subjects,
     users_of,
 )
-from loadtests.verdict import spread
+from loadtests.report.markdown import chart, factor, number, table
+from loadtests.report.verdict import spread
 
 TENTH = 10
 

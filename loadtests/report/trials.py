@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-from loadtests.markdown import number, table
-from loadtests.pairs import latency
+from loadtests.analysis.pairs import latency
+from loadtests.analysis.results import Environment, Results, Trial
+from loadtests.analysis.summary import level_ids, level_reasons, profiles, reasons, subjects
 from loadtests.report.latency import kinds
-from loadtests.results import Environment, Results, Trial
-from loadtests.summary import level_ids, level_reasons, profiles, reasons, subjects
+from loadtests.report.markdown import number, table
 
 Count = Literal["acknowledged", "unanswered", "recorded", "lost", "extra"]
 COUNTS: tuple[Count, ...] = get_args(Count)

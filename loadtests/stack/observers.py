@@ -82,7 +82,7 @@ def _live(run_dir: Path, s: Settings) -> Role:
 
 
 def _load_exporter(run_dir: Path, s: Settings) -> Role:
-    command = [*LAST, *PYTHON_MODULE, "loadtests.exporter", str(run_dir / PROGRESS)]
+    command = [*LAST, *PYTHON_MODULE, "loadtests.live.exporter", str(run_dir / PROGRESS)]
     return _role("load_exporter", s.load_exporter_port, command)
 
 

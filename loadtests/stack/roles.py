@@ -58,11 +58,13 @@ def define_roles(run_dir: Path, s: Settings, mysql: MySQL) -> dict[str, Role]:
         "async_dedup": async_(asgi(s.async_port, "async_dedup.app", s.workers)),
         "worker": _http(s.host, s.worker_metrics_port, "WORKER_METRICS_PORT", worker, METRICS),
         "scheduler": _http(s.host, s.scheduler_metrics_port, "SCHEDULER_METRICS_PORT", scheduler, METRICS),
-        "floor": _http(s.host, s.floor_port, "FLOOR_PORT", asgi(s.floor_port, "loadtests.floor"), HEALTH),
-        "upsert": naive(_gunicorn("loadtests.ladder.upsert", s)),
-        "group_upsert": async_(asgi(s.async_port, "loadtests.ladder.group_upsert")),
-        "redis_count": async_(asgi(s.async_port, "loadtests.ladder.redis_count")),
-        "unmeasured": async_(asgi(s.async_port, "loadtests.unmeasured")),
+        "floor": _http(
+            s.host, s.floor_port, "FLOOR_PORT", asgi(s.floor_port, "loadtests.stack.floor"), HEALTH
+        ),
+        "upsert": naive(_gunicorn("loadtests.studies.ladder.upsert", s)),
+        "group_upsert": async_(asgi(s.async_port, "loadtests.studies.ladder.group_upsert")),
+        "redis_count": async_(asgi(s.async_port, "loadtests.studies.ladder.redis_count")),
+        "unmeasured": async_(asgi(s.async_port, "loadtests.studies.metrics_cost.unmeasured")),
     }
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from urllib.parse import urlsplit
 
-from loadtests.workload import Event, events
+from loadtests.load.workload import Event, events
 from shared.fingerprint import fingerprint
 from tests.client import JSON, LOG
 from tests.parts import wait_until

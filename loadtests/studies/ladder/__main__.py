@@ -1,8 +1,8 @@
-"""`python -m loadtests.ladder`: write docs/ladder.md again."""
+"""`python -m loadtests.studies.ladder`: write docs/ladder.md again."""
 
 import sys
 
-from loadtests.ladder.page import write
+from loadtests.studies.ladder.page import write
 
 try:
     write()

@@ -1,0 +1,1 @@
+"""The shape of a result, and what is computed from it; nothing here starts a process."""

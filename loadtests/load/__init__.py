@@ -1,0 +1,1 @@
+"""What is sent, when and by whom, and what came of each request."""

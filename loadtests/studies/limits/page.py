@@ -1,0 +1,202 @@
+"""docs/limits.md: every limit beside its target, from the raw file alone."""
+
+from collections.abc import Callable, Iterable, Sequence
+from statistics import median
+from typing import Any, NamedTuple
+
+from loadtests.analysis.pairs import latency
+from loadtests.analysis.results import Level, Trial
+from loadtests.analysis.summary import per_thousand, reasons, server_per_thousand
+from loadtests.report.markdown import short, table
+from loadtests.studies.study import Raw, measured_on
+
+LINEAR = 0.8
+"""Of the rate at the smallest size that the largest must keep to be called linear."""
+HOW = """## How
+
+The servers are on one core, the load generator is on another. Everything runs: Redis with `appendfsync
+always`, worker, scheduler, MySQL, metrics. Every event of every trial is audited; what is invalid is listed
+below, and is in no figure.
+
+- **Saturation**: 50 connections that send the next event as soon as they are answered; 7 in 10 events are
+  repeated ones. In pairs with a handler that does nothing, on the same server. Where the generator's core is
+  full beside that handler, its rate is too low, and the ratio too high.
+- **CPU per event**: until the drain is over, so with digest and flush. The generator's is that of its own
+  process, over its requests.
+- **Users**: they think 100 ms on average.
+- **Flush, digest**: Redis is filled through the API's own buffer class, without HTTP. Then there is one
+  flush, or one digest, on the servers' core. New rows: the fingerprints are not in the table yet. First
+  events have a stack trace of about 1 kB.
+- **Memory**: of Redis's data set, for a fingerprint's count in the buffer.
+- **Start**: from the start of the process to the first 200 of `/api/v1/ready`."""
+
+
+class Row(NamedTuple):
+    what: str
+    values: Sequence[float]
+    """One for each trial, pair or repetition."""
+    target: float | None
+    unit: str = ""
+    at_most: bool = True
+
+    @property
+    def met(self) -> bool:
+        middle = median(self.values)
+        return middle <= (self.target or 0) if self.at_most else middle >= (self.target or 0)
+
+
+def render(raw: Raw) -> str:
+    made = [row for name, rows in ROWS.items() if name in raw for row in rows(raw[name]["values"])]
+    return f"""# The limits of the async twin
+
+{_verdict(made)}
+
+{table(["", "target", "median", "smallest", "largest", "of", ""], map(_cells, made))}
+
+{HOW}
+
+{_left_out(raw)}
+
+{measured_on("limits", raw)}"""
+
+
+def _verdict(rows: Iterable[Row]) -> str:
+    judged = [row for row in rows if row.target is not None and row.values]
+    missed = [row.what for row in judged if not row.met]
+    names = f" Missed: {'; '.join(missed)}." if missed else ""
+    return f"{len(judged) - len(missed)} of {len(judged)} targets are met.{names}"
+
+
+def _cells(row: Row) -> list[str]:
+    if row.target is None:
+        target, verdict = "", ""
+    else:
+        target = f"{'at most' if row.at_most else 'at least'} {row.target:,g}{row.unit}"
+        verdict = "" if not row.values else "met" if row.met else "**missed**"
+    if not row.values:
+        return [row.what, target, "-", "", "", "0", verdict]
+    figures = (median(row.values), min(row.values), max(row.values))
+    return [
+        row.what,
+        target,
+        *(f"{short(each)}{row.unit}" for each in figures),
+        str(len(row.values)),
+        verdict,
+    ]
+
+
+def _saturation(values: Any) -> list[Row]:
+    pairs: list[tuple[Level, Trial]] = [*zip(values["floor"], values["trials"], strict=True)]
+    valid = [(floor, trial) for floor, trial in pairs if trial["valid"]]
+    trials = [trial for _, trial in valid]
+    rates = [_rate(trial) for trial in trials]
+    ratios = [rate / floor["achieved_rps"] for rate, (floor, _) in zip(rates, valid, strict=True)]
+    return [
+        Row("saturated rate / that of a handler that does nothing", ratios, 0.8, at_most=False),
+        Row("saturated rate", rates, 4_500, "/s", at_most=False),
+        Row(
+            "the same of the handler that does nothing",
+            [each["achieved_rps"] for each, _ in valid],
+            None,
+            "/s",
+        ),
+        Row("CPU of all server processes per event", _known(map(server_per_thousand, trials)), 0.2, " ms"),
+        Row(
+            "CPU of the generator per request",
+            [per_thousand(each)["generator"] for each in trials],
+            0.12,
+            " ms",
+        ),
+        Row("generator's share of its core", _shares(trial["levels"][0] for trial in trials), None),
+        Row("the same beside the handler that does nothing", _shares(floor for floor, _ in valid), None),
+    ]
+
+
+def _crowd(trials: list[Trial]) -> list[Row]:
+    levels = [level for trial in trials if trial["valid"] for level in trial["levels"] if level["valid"]]
+    few, many = ([each for each in levels if each["users"] == users] for users in (200, 500))
+    return [
+        Row("p95 at 500 users", _known(latency(each, "p95") for each in many), 8, " ms"),
+        Row("requests at 500 users", [each["achieved_rps"] for each in many], 4_500, "/s", at_most=False),
+        Row("failures at 500 users", [float(sum(each["failed"].values())) for each in many], 0),
+        Row("p95 at 200 users", _known(latency(each, "p95") for each in few), 4, " ms"),
+    ]
+
+
+def _minute(trials: list[Trial]) -> list[Row]:
+    valid = [trial for trial in trials if trial["valid"]]
+    freshness = _known(trial["freshness_ms"]["p95"] for trial in valid)
+    return [
+        Row("drain after a minute of saturation", [each["drain_seconds"] for each in valid], 7, " s"),
+        Row("first event to its row during that minute, p95", freshness, 1_000, " ms"),
+    ]
+
+
+def _flush(flushes: list[dict[str, float]]) -> list[Row]:
+    rows, sizes = [], sorted({int(each["fingerprints"]) for each in flushes})
+    for kind in ("existing", "new"):
+        rates = {size: [each[kind] for each in flushes if each["fingerprints"] == size] for size in sizes}
+        rows += [
+            Row(f"flush of {size:,} fingerprints, {kind} rows", rates[size], 20_000, "/s", at_most=False)
+            for size in sizes
+        ]
+        kept = median(rates[sizes[-1]]) / median(rates[sizes[0]])
+        what = f"rate at {sizes[-1]:,} / rate at {sizes[0]:,}, {kind} rows"
+        rows.append(Row(what, [kept], LINEAR, at_most=False))
+    return rows
+
+
+def _digest(rates: list[float]) -> list[Row]:
+    return [Row("digest of first events", rates, 10_000, "/s", at_most=False)]
+
+
+def _memory(size: float) -> list[Row]:
+    return [Row("Redis memory per pending fingerprint, without payload", [size], 150, " bytes")]
+
+
+def _start(seconds: list[float]) -> list[Row]:
+    return [Row("start of the API until ready", seconds, 1.5, " s")]
+
+
+ROWS: dict[str, Callable[[Any], list[Row]]] = {
+    "saturation": _saturation,
+    "crowd": _crowd,
+    "minute": _minute,
+    "flush": _flush,
+    "digest": _digest,
+    "memory": _memory,
+    "start": _start,
+}
+
+
+def _left_out(raw: Raw) -> str:
+    trials = {
+        name: values["trials"] if name == "saturation" else values
+        for name in ("saturation", "crowd", "minute")
+        if name in raw and (values := raw[name]["values"])
+    }
+    rows = [
+        [name, trial["pair"], "; ".join(reasons(trial))]
+        for name, each in trials.items()
+        for trial in each
+        if reasons(trial)
+    ]
+    lines = table(["part", "pair", "why"], rows) if rows else "Nothing."
+    return f"""## Left out, and why
+
+{lines}
+
+That the generator's core is full leaves out a level of users, and nothing of the saturation, where it is
+shown above."""
+
+
+def _rate(trial: Trial) -> float:
+    return trial["levels"][0]["achieved_rps"]
+
+
+def _shares(levels: Iterable[Level]) -> list[float]:
+    return _known(level["generator"]["cpu_share"] for level in levels)
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [each for each in values if each is not None]

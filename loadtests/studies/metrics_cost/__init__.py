@@ -1,0 +1,1 @@
+"""What its metrics cost the async twin."""

@@ -1,0 +1,1 @@
+"""One trial and a whole run of them: reset, load, drain, audit, validity."""

@@ -1,0 +1,374 @@
+"""report.html in a real headless Chromium without a network: drawn, readable, usable, and true."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from loadtests.analysis.results import Level, Results
+from loadtests.report import page as report
+from loadtests.report.page.parts import Panel
+from tests.browser import chromium
+from tests.samples import full, level, other, results, trial
+
+HOSTILE = "</script><script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\">"
+PANELS = (
+    *("latency-ramp", "latency-spike", "ratio-ramp", "ratio-spike", "ratio-knee", "timeline", "curve"),
+    *("rate-ramp", "rate-spike", "offered-knee", "failures", "where", "cpu", "freshness"),
+)
+OpenReport = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@cache
+def rendered(made: str) -> str:
+    return report.render(json.loads(made))
+
+
+@contextmanager
+def reports(browser: Browser, folder: Path) -> Iterator[OpenReport]:
+    """Writes and opens reports; fails at the end for any message on the console and any other request."""
+    told: list[str] = []
+    context = browser.new_context(offline=True)
+    context.set_default_timeout(120_000)  # milliseconds; to draw takes a busy machine its time
+    file = folder / "report.html"
+
+    def open_it(shown: Results, width: int = 1280, dark: bool = False) -> Page:
+        file.write_text(rendered(json.dumps(shown)))
+        page = context.new_page()
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme="dark" if dark else "light")
+        page.on("console", lambda message: told.append(message.text))
+        page.on("pageerror", lambda error: told.append(str(error)))
+        page.on("request", lambda request: told.append(request.url) if request.url != file.as_uri() else None)
+        page.goto(file.as_uri())
+        wait_until_drawn(page)
+        return page
+
+    yield open_it
+    context.close()
+    assert told == []
+
+
+@pytest.fixture
+def open_report(browser: Browser, tmp_path: Path) -> Iterator[OpenReport]:
+    with reports(browser, tmp_path) as open_it:
+        yield open_it
+
+
+@pytest.fixture(scope="module")
+def page_of_everything(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """For tests that only read it, as `page_of_twins`: to draw one takes seconds."""
+    with reports(browser, tmp_path_factory.mktemp("everything")) as open_it:
+        yield open_it(everything())
+
+
+@pytest.fixture(scope="module")
+def page_of_twins(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with reports(browser, tmp_path_factory.mktemp("twins")) as open_it:
+        yield open_it(full(6))
+
+
+def wait_until_drawn(page: Page) -> None:
+    page.wait_for_selector(".chart:not(:has(svg))", state="detached")
+
+
+def everything() -> Results:
+    """A result with all there is to show: three profiles, failures, losses, and a third implementation."""
+    made = full(6)
+    made["trials"] += [other(each) for each in made["trials"] if each["twin"] == "naive_sync"]
+    for each in made["trials"]:
+        if each["twin"] == "naive_sync":
+            each["levels"][-1]["failed"] = {"500": 12, "timeout": 3}
+    return made
+
+
+def panels_of(page: Page) -> dict[str, Panel]:
+    found: dict[str, Panel] = json.loads(page.locator("#panels").text_content() or "")
+    return found
+
+
+def drawn(page: Page, name: str) -> list[list[dict[str, Any]]]:
+    """Return the series of each chart of a panel, as the library holds them."""
+    charts: list[list[dict[str, Any]]] = page.evaluate(
+        """name => [...document.querySelectorAll(`[data-panel="${name}"] .chart`)].map(
+             chart => echarts.getInstanceByDom(chart).getOption().series.filter(each => each.name))""",
+        name,
+    )
+    return charts
+
+
+def paths(page: Page, name: str, colour: str) -> int:
+    return page.locator(f'[data-panel="{name}"] svg path[stroke="{colour}"]').count()
+
+
+def test_every_section_is_drawn_with_its_data(page_of_everything: Page) -> None:
+    page = page_of_everything
+    panels = panels_of(page)
+    assert set(panels) == set(PANELS)
+    for name, panel in panels.items():
+        view = panel["views"][panel["default"]]
+        shown = drawn(page, name)
+        assert shown, name
+        for chart, series in zip(
+            [c for c in view["charts"] if report.parts.has_values(c)], shown, strict=True
+        ):
+            assert [each["name"] for each in series] == [each["name"] for each in chart["series"]]
+            assert any(each["data"] for each in series)
+        assert page.locator(f'[data-panel="{name}"] svg path').count() > len(shown), name
+
+
+def test_the_curves_are_in_the_picture(page_of_everything: Page) -> None:
+    """What the library was told is not yet what it drew."""
+    page = page_of_everything
+    for name in ("latency-ramp", "timeline", "curve", "rate-ramp", "offered-knee"):
+        for colour in ("#d55e00", "#0072b2", "#009e73"):
+            assert paths(page, name, colour) >= len(drawn(page, name)), (name, colour)
+    fills = page.locator('[data-panel="cpu"] svg path[fill="#e69f00"]').count()
+    assert fills >= 2, "a bar for each twin"
+
+
+def test_the_figures_are_those_of_the_results(open_report: OpenReport) -> None:
+    page = open_report(
+        results(
+            [trial(n, t, p) for n in (1, 2) for t, p in (("naive_sync", 30.0 * n), ("async_dedup", 10.0))]
+        )
+    )
+    ((naive, async_, floor), _) = drawn(page, "latency-ramp")
+    assert [each["data"] for each in (naive, async_, floor)] == [[[0, 45]], [[0, 10]], [[0, 1.5]]]
+    page.get_by_text("p95 in figures").first.click()
+    row = page.locator('[data-panel="latency-ramp"] table').first.locator("tbody tr")
+    assert row.all_inner_texts() == ["10 users\t45 (30 to 60)\t10\t1.5"]
+    assert "2 pairs: demo, no interval" in page.locator("#ratio").locator("..").inner_text()
+
+
+def test_six_pairs_have_an_interval(page_of_twins: Page) -> None:
+    text = page_of_twins.locator(".facts").inner_text()
+    assert "97% interval" in text
+    assert "p95 ratio, 500 users" in text
+
+
+@pytest.mark.parametrize("width", [320, 390, 1920])
+def test_nothing_is_wider_than_the_screen(open_report: OpenReport, width: int) -> None:
+    page = open_report(everything(), width)
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)") >= 16
+    wide = page.evaluate("[...document.querySelectorAll('.chart')].every(c => c.scrollWidth <= innerWidth)")
+    assert wide
+
+
+def test_a_chart_follows_the_size_of_the_screen(open_report: OpenReport) -> None:
+    page = open_report(full(6), 1280)
+    page.set_viewport_size({"width": 390, "height": 900})
+    width = str(page.locator(".chart").first.evaluate("chart => chart.clientWidth"))
+    assert int(width) < 390
+    expect(page.locator(".chart svg").first).to_have_attribute("width", width)
+
+
+def test_the_keyboard_is_enough(open_report: OpenReport) -> None:
+    page = open_report(everything())
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    reached = set()
+    for _ in range(page.locator("a, select, summary, .wide").count()):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.tagName + document.activeElement.id"))
+        if page.evaluate("document.activeElement.id") == "curve-view":
+            break
+    assert {"SELECTtimeline-view", "SELECTcurve-view", "SUMMARY", "DIV"} <= reached
+    before = drawn(page, "curve")
+    page.keyboard.press("ArrowUp")
+    wait_until_drawn(page)
+    assert drawn(page, "curve") != before
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.locator('[data-panel="curve"] details[open] table').count() == 1
+
+
+def test_another_level_is_drawn_and_its_table_stays_open(open_report: OpenReport) -> None:
+    page = open_report(everything())
+    panel = panels_of(page)["curve"]
+    page.locator('[data-panel="curve"] summary').click()
+    for index, view in enumerate(panel["views"]):
+        page.locator("#curve-view").select_option(index=index)
+        wait_until_drawn(page)
+        ((first, *_),) = drawn(page, "curve")
+        assert first["data"][0] == [1, view["charts"][0]["series"][0]["values"][0]]
+        assert page.locator('[data-panel="curve"] details[open]').count() == 1
+
+
+def test_it_begins_with_the_pair_nearest_to_the_median(open_report: OpenReport) -> None:
+    pairs = {1: 20.0, 2: 30.0, 3: 90.0}
+    page = open_report(
+        results(
+            [
+                trial(n, t, p if t == "naive_sync" else 10.0)
+                for n, p in pairs.items()
+                for t in ("naive_sync", "async_dedup")
+            ]
+        )
+    )
+    assert page.locator("#timeline-view").evaluate("s => s.selectedOptions[0].text") == "ramp, pair 2"
+
+
+def test_who_cannot_see_it_gets_names_and_an_order(page_of_everything: Page) -> None:
+    page = page_of_everything
+    assert page.locator("html").get_attribute("lang") == "en"
+    assert page.title().strip()
+    assert page.locator("main").count() == page.locator("h1").count() == 1
+    levels = [
+        int(each[1])
+        for each in page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4')].map(h => h.tagName)")
+    ]
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    names = page.evaluate(
+        "[...document.querySelectorAll('[role=img]')].map(e => e.getAttribute('aria-label'))"
+    )
+    assert names
+    assert all(names)
+    assert page.evaluate("[...document.querySelectorAll('svg')].every(s => s.closest('[role=img]'))")
+    assert page.evaluate("[...document.querySelectorAll('select')].every(s => s.labels.length === 1)")
+    assert page.evaluate(
+        "[...document.querySelectorAll('.wide')].every(w => w.tabIndex === 0 && w.ariaLabel)"
+    )
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
+    assert len(ids) == len(set(ids))
+    links = page.evaluate("[...document.querySelectorAll('a')].map(a => a.getAttribute('href').slice(1))")
+    assert set(links) <= set(ids)
+
+
+def test_no_colour_alone(page_of_everything: Page) -> None:
+    """Each subject has a line and a symbol of its own, each part of a bar a pattern."""
+    page = page_of_everything
+    for name in ("latency-ramp", "offered-knee"):
+        lines = [(str(each["lineStyle"]["type"]), each["symbol"]) for each in drawn(page, name)[0]]
+        assert len(set(lines)) == len(lines)
+    assert page.locator('[data-panel="cpu"] svg pattern').count() >= 3
+
+
+def test_text_can_be_read_in_the_dark(open_report: OpenReport) -> None:
+    page = open_report(full(6), dark=True)
+    fills = page.evaluate(
+        "[...new Set([...document.querySelectorAll('.chart text')].map(t => getComputedStyle(t).fill))]"
+    )
+    assert fills == ["rgb(230, 237, 243)"]
+
+
+def test_nothing_valid_is_said_and_shown(open_report: OpenReport) -> None:
+    made = full(6)
+    for each in made["trials"]:
+        each["valid"], each["invalid_reasons"] = False, ["died or restarted: worker"]
+    made |= {"comparison": [], "control": [], "capacity": [], "floor": [], "floor_knee": None}
+    page = open_report(made)
+    assert "Nothing valid to compare" in page.locator(".verdict").inner_text()
+    assert page.get_by_text("died or restarted: worker").count() == len(made["trials"])
+    assert set(panels_of(page)) == {"timeline"}
+    assert page.get_by_text("No trial is valid").count() == 1
+    assert page.get_by_text("No request failed").count() == 0
+    assert "not valid: naive_sync, async_dedup" in page.locator("#timeline-view").inner_text()
+
+
+def test_no_trial_at_all_is_a_page_too(open_report: OpenReport) -> None:
+    page = open_report(results([]) | {"floor": []})
+    assert page.locator("#environment").count() == 1
+
+
+def test_one_twin_alone_is_shown(open_report: OpenReport) -> None:
+    page = open_report(results([trial(1, "async_dedup", 10.0)]))
+    assert [each["name"] for each in drawn(page, "latency-ramp")[0]] == ["async_dedup", "floor"]
+    assert "ratio" not in {section.get_attribute("id") for section in page.locator("h2").all()}
+
+
+def test_a_third_implementation_of_which_less_is_known(open_report: OpenReport) -> None:
+    twins = [trial(1, "naive_sync", 30.0), trial(1, "async_dedup", 10.0)]
+    page = open_report(results([*twins, other(twins[0])]))
+    assert [each["name"] for each in drawn(page, "latency-ramp")[0]][2] == "other"
+    assert page.locator("#cpu").count() == 1
+
+
+def test_too_few_requests_are_no_figure(open_report: OpenReport) -> None:
+    trials = [trial(1, "naive_sync", 30.0), trial(1, "async_dedup", 10.0)]
+    trials[0]["levels"] = [_small()]
+    page = open_report(results(trials))
+    page.get_by_text("p95 in figures").first.click()
+    text = page.locator('[data-panel="latency-ramp"] tbody').first.inner_text()
+    assert text == "10 users\t-\t10\t1.5"
+    assert "too few requests" in page.locator("#ratio").locator("..").inner_text()
+
+
+def _small() -> Level:
+    return level(10, 30.0, acknowledged=1_999)
+
+
+def test_missing_values_leave_gaps(open_report: OpenReport) -> None:
+    made = full(6)
+    for each in made["trials"]:
+        each["freshness_ms"], each["counted_ms"], each["mean_ms"] = {}, {}, {}
+        each["cpu_seconds"] = {}
+    assert {"where", "cpu"}.isdisjoint(panels_of(open_report(made)))
+
+
+def test_a_run_without_failures_says_so(page_of_twins: Page) -> None:
+    assert page_of_twins.get_by_text("No request failed in any valid level.").count() == 1
+
+
+def test_hostile_words_stay_words(open_report: OpenReport) -> None:
+    made = everything()
+    made["run"] = made["command"] = made["environment"]["cpu"] = HOSTILE
+    for each in made["trials"]:
+        each["invalid_reasons"] = [HOSTILE]
+        each["levels"][0]["failed"] = {HOSTILE: 3}
+        each["cpu_seconds"][HOSTILE] = 1.0
+        for one in each["levels"]:
+            one["name"] += HOSTILE
+    page = open_report(made)
+    page.locator("#failures-view").select_option(index=1)
+    page.locator('[data-panel="failures"] .chart').hover()
+    assert "broken" not in page.evaluate("document.title.replace(/<.*>/s, '')")
+    assert page.locator("img").count() == 0
+    assert page.locator("script").count() == 1 + len(report.SCRIPTS)
+
+
+def test_paper_has_no_controls(open_report: OpenReport) -> None:
+    page = open_report(full(6))
+    page.emulate_media(media="print")
+    assert page.locator("nav").is_hidden()
+    assert page.locator("#curve-view").is_hidden()
+    assert page.locator('[data-panel="latency-ramp"] svg').first.is_visible()
+
+
+def test_the_same_results_give_the_same_page() -> None:
+    made = full(6)
+    assert report.render(made) == report.render(json.loads(json.dumps(made)))
+
+
+def test_the_page_holds_no_raw_data() -> None:
+    text = rendered(json.dumps(everything()))
+    library = (report.HERE / "vendor" / "echarts.common.min.js").read_text()
+    assert len(text) - len(library) < 400_000
+    assert everything()["trials"][0]["levels"][0]["histogram"] not in text
+
+
+def test_the_library_is_the_one_that_was_published() -> None:
+    vendor = report.HERE / "vendor"
+    told = re.search(r"dist/(\S+), SHA-256 ([0-9a-f]{64})", (vendor / "VERSION").read_text())
+    assert told is not None
+    assert hashlib.sha256((vendor / told[1]).read_bytes()).hexdigest() == told[2]
+    assert {"LICENSE", "NOTICE"} <= {file.name for file in vendor.iterdir()}

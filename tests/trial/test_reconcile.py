@@ -1,0 +1,125 @@
+"""Reconciliation, on counts alone and on rows of the real table."""
+
+from datetime import datetime
+from time import time
+
+import pymysql
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtests.stack import Stack
+from loadtests.trial.reconcile import Table, connect, drain, reconcile, rest
+from tests.parts import create_tables_of
+
+COUNTS = st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 50))
+Counts = dict[str, int]
+
+
+@pytest.mark.parametrize(
+    ("acknowledged", "unanswered", "recorded", "lost", "extra"),
+    [
+        ({"a": 3, "b": 1}, {}, {"a": 3, "b": 1}, 0, 0),
+        ({"a": 3}, {}, {"a": 1}, 2, 0),
+        ({"a": 3}, {}, {}, 3, 0),
+        ({"a": 3}, {}, {"a": 5}, 0, 2),
+        ({}, {}, {"a": 1}, 0, 1),
+        ({"a": 3}, {"a": 2}, {"a": 5}, 0, 0),
+        ({"a": 3}, {"a": 2}, {"a": 6}, 0, 1),
+        ({"a": 3}, {"a": 2}, {"a": 3}, 0, 0),
+        # The totals agree, the counts do not.
+        ({"a": 2, "b": 2}, {}, {"a": 3, "b": 1}, 1, 1),
+        # What may have been recorded for one fingerprint excuses nothing for another.
+        ({"a": 2}, {"b": 1}, {"a": 3}, 0, 1),
+        # A digest's row that no flush has reached yet.
+        ({}, {}, {"a": 0}, 0, 0),
+    ],
+)
+def test_lost_and_extra(
+    acknowledged: Counts, unanswered: Counts, recorded: Counts, lost: int, extra: int
+) -> None:
+    assert reconcile(acknowledged, unanswered, recorded) == {
+        "acknowledged": sum(acknowledged.values()),
+        "unanswered": sum(unanswered.values()),
+        "recorded": sum(recorded.values()),
+        "lost": lost,
+        "extra": extra,
+    }
+
+
+@given(COUNTS, COUNTS)
+def test_without_unanswered_the_totals_add_up(acknowledged: Counts, recorded: Counts) -> None:
+    result = reconcile(acknowledged, {}, recorded)
+    assert result["acknowledged"] - result["lost"] + result["extra"] == result["recorded"]
+
+
+def test_counts_are_read_from_the_table(stack: Stack) -> None:
+    create_tables_of(stack)
+    stack.reset()
+    with connect(stack.settings) as mysql:
+        table = Table(mysql)
+        assert (table.counts(), table.total()) == ({}, 0)
+        insert(mysql, {"a" * 64: 2, "b" * 64: 40})
+        assert table.counts() == {"a" * 64: 2, "b" * 64: 40}
+        assert table.total() == 42
+    stack.reset()
+
+
+class Rising:
+    """Holds one event more at each look, up to `most`."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.looks = 0
+
+    def total(self) -> int:
+        self.looks += 1
+        return min(self.looks, self.most)
+
+    def counts(self) -> Counts:
+        return {}
+
+
+def test_the_drain_ends_with_the_last_acknowledged_event() -> None:
+    recorded = Rising(most=9)
+    began = time()
+    drained_at = drain(recorded, acknowledged=3, unanswered=0, settle=60)
+    assert drained_at is not None
+    assert began < drained_at <= time()
+    assert recorded.looks == 3
+
+
+def test_without_a_drain_there_is_no_last_change() -> None:
+    assert drain(Rising(most=9), acknowledged=1, unanswered=0, settle=60) is None
+
+
+def test_the_drain_ends_where_nothing_changes_any_more() -> None:
+    recorded = Rising(most=3)
+    drained_at = drain(recorded, acknowledged=10, unanswered=0, settle=0.5)
+    assert drained_at is not None
+    assert drained_at < time() - 0.5
+    assert recorded.looks > 3
+
+
+def test_what_was_never_answered_is_waited_for_as_well() -> None:
+    recorded = Rising(most=5)
+    drain(recorded, acknowledged=3, unanswered=2, settle=0.5)
+    assert recorded.looks > 5
+
+
+def test_a_rest_ends_with_what_was_acknowledged_or_after_its_time() -> None:
+    enough, never = Rising(most=9), Rising(most=3)
+    rest(enough, acknowledged=2, limit=60)
+    rest(never, acknowledged=10, limit=0.5)
+    assert enough.looks == 2
+    assert never.looks >= 2
+
+
+def insert(mysql: "pymysql.Connection[pymysql.cursors.Cursor]", counts: Counts) -> None:
+    now = datetime(2026, 1, 1)
+    with mysql.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO issues (fingerprint, service, message, times_seen, first_seen, last_seen)"
+            " VALUES (%s, 'default', 'm', %s, %s, %s)",
+            [(fingerprint, times_seen, now, now) for fingerprint, times_seen in counts.items()],
+        )
