@@ -12,10 +12,12 @@ from redis import RedisError
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from async_dedup import docs
-from async_dedup.buffer import AsyncBuffer, Buffer
+from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_queue, enqueue_digest
-from async_dedup.dispatch import ERRORS, HotPathAPI, answer_error, read_body, read_head, short_way
+from async_dedup.dispatch import ERRORS, HotPathAPI, answer_error, read_body, read_head
+from async_dedup.group_buffer import GroupBuffer
 from async_dedup.ingest import Ingest
+from async_dedup.protocol import short_way
 from async_dedup.status import add_pending, check_health, flush_age, observe
 from shared import exposition, listing, metrics
 from shared.answer import JSON, acknowledged, success, unavailable
@@ -41,7 +43,7 @@ def create_app() -> FastAPI:
     engine = make_engine(settings, settings.pool_size)
     buffer = Buffer(settings)
     queue = digest_queue(settings, settings.redis_timeout)
-    async_buffer = AsyncBuffer(settings)
+    async_buffer = GroupBuffer(settings)
     ingest = Ingest(async_buffer, lambda: enqueue_digest(queue))
     started = time.time()
 

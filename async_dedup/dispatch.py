@@ -1,11 +1,9 @@
 """What stands between uvicorn and the routes: the watch, the error bodies, the reading of a request."""
 
 import logging
-from collections.abc import Callable
-from datetime import datetime
 from http import HTTPStatus
 from time import perf_counter
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request, Response
 from redis import OutOfMemoryError, RedisError
@@ -13,38 +11,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from async_dedup.ingest import Ingest
 from shared import metrics
-from shared.answer import JSON, Refused, acknowledged, unavailable
-from shared.event import MAX_BODY, parse, too_large
+from shared.answer import JSON, Refused, unavailable
+from shared.event import MAX_BODY, too_large
+
+if TYPE_CHECKING:
+    from async_dedup.protocol import Hot
 
 log = logging.getLogger(__name__)
 
-Answer = Callable[[bytes | Exception], None]
-"""Takes the body of a 200, JSON, or the reason for any other answer."""
-Hot = Callable[[bytes, Answer], None]
-"""Takes a request's body, and answers now or later; or raises."""
-
-
-def short_way(ingest: Ingest, status: Literal["saved", "queued"]) -> Hot:
-    """The hot route without ASGI."""
-
-    def accept(body: bytes, answer: Answer) -> None:
-        def done(outcome: datetime | Exception) -> None:
-            answer(outcome if isinstance(outcome, Exception) else acknowledged(status, outcome))
-
-        ingest.submit(parse(body), done)
-
-    return accept
-
 
 class HotPathAPI(FastAPI):
-    """FastAPI that counts and times its requests.
+    """FastAPI that counts and times its requests, and has a short way to the hot route (`protocol.py`)."""
 
-    `hot` does what the route of `PATH` does, for a server that can call it without ASGI (`protocol.py`).
-    """
-
-    hot: Hot | None = None
+    hot: "Hot | None" = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -6,22 +6,43 @@ and gets the same answer.
 """
 
 import asyncio
+from collections.abc import Callable
+from datetime import datetime
 from time import perf_counter
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from async_dedup.dispatch import HotPathAPI, error_response
+from async_dedup.ingest import Ingest
 from shared import metrics
-from shared.answer import JSON
-from shared.event import PATH
+from shared.answer import JSON, acknowledged
+from shared.event import PATH, parse
 
 HOT_URL = PATH.encode()
 CONTENT_TYPE = JSON.encode()
 LONG_WAY = frozenset((b"expect", b"transfer-encoding", b"upgrade"))
 """Headers that change how a request is read or answered."""
+
+
+Answer = Callable[[bytes | Exception], None]
+"""Takes the body of a 200, JSON, or the reason for any other answer."""
+Hot = Callable[[bytes, Answer], None]
+"""What an app does on the short way: takes a request's body, and answers now or later; or raises."""
+
+
+def short_way(ingest: Ingest, status: Literal["saved", "queued"]) -> Hot:
+    """Do what the hot route does."""
+
+    def accept(body: bytes, answer: Answer) -> None:
+        def done(outcome: datetime | Exception) -> None:
+            answer(outcome if isinstance(outcome, Exception) else acknowledged(status, outcome))
+
+        ingest.submit(parse(body), done)
+
+    return accept
 
 
 class Exchange:

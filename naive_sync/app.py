@@ -1,31 +1,19 @@
 """The Flask app: routes parse, call one function, answer."""
 
-import re
-from http import HTTPStatus
 from pathlib import Path
-from threading import get_ident
-from time import perf_counter
 
-from flask import Flask, Response, g, request
-from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
-from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import HTTPException
-from werkzeug.routing import BaseConverter
+from flask import Flask, Response, request
 
+from naive_sync.dispatch import make_app, read_event
 from naive_sync.ingest import ingest
-from shared import exposition, listing, metrics
-from shared.answer import JSON, Refused, acknowledged, now, success, unavailable
+from shared import exposition, listing
+from shared.answer import JSON, acknowledged, now, success, unavailable
 from shared.db import create_tables, make_engine, ping
-from shared.event import MAX_BODY, PATH, check_head, parse, too_large
-from shared.fingerprint import PATTERN
+from shared.event import PATH, parse
 from shared.health import Dependencies, Health, Ready, mysql_health
 from shared.settings import Settings
 
 OPENAPI = Path(__file__).parent.parent / "shared" / "openapi.json"
-
-
-class FingerprintConverter(BaseConverter):
-    regex = PATTERN
 
 
 def create_app() -> Flask:
@@ -34,18 +22,11 @@ def create_app() -> Flask:
     create_tables(engine)
     # gunicorn starts a process beside the one that it replaces, and with WORKERS there are several.
     exposition.serve(settings.host, settings.naive_metrics_port, shared=True)
-    app = Flask(__name__, static_folder=None)
-    app.url_map.converters["fingerprint"] = FingerprintConverter
-    app.url_map.merge_slashes = False
-    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    metrics.show_requests()
-    watch(app)
-    answer_errors(app)
+    app = make_app()
 
     @app.post(PATH)
     def log_event() -> Response:
-        check_head(request.headers.get("Content-Type"), request.headers.get("Content-Length"))
-        ingest(engine, parse(read_body()))
+        ingest(engine, parse(read_event()))
         return Response(acknowledged("saved", now()), mimetype=JSON)
 
     @app.get("/api/v1/errors")
@@ -80,65 +61,3 @@ def create_app() -> Flask:
         return Response(OPENAPI.read_bytes(), mimetype=JSON)
 
     return app
-
-
-def read_body() -> bytes:
-    """Raises Refused (413) where the body is too large, without reading the rest; 400 where it breaks off.
-
-    Werkzeug's own limit would cut a chunked body there, and take what is left for the whole.
-    """
-    try:
-        body: bytes = request.environ["wsgi.input"].read(MAX_BODY + 1)
-    except (OSError, ParseException):
-        raise Refused(400, "The body ended too early") from None
-    if len(body) > MAX_BODY:
-        raise too_large()
-    if len(body) < (request.content_length or 0):
-        raise Refused(400, "The body ended too early")
-    return body
-
-
-def answer_errors(app: Flask) -> None:
-    """Every failure gets the contract's error body."""
-
-    @app.errorhandler(Refused)
-    def refused(error: Refused) -> Response:
-        return Response(error.body(), error.status, error.headers, mimetype=JSON)
-
-    @app.errorhandler(HTTPException)
-    def http_error(error: HTTPException) -> Response:
-        headers = {name: value for name, value in error.get_headers() if name == "Allow"}
-        status = HTTPStatus(error.code or 500)
-        return refused(Refused(status, status.phrase, headers=headers))
-
-    @app.errorhandler(SQLAlchemyError)
-    def database_error(_: SQLAlchemyError) -> Response:
-        app.logger.exception("The event was not kept")  # flaw 2 ends here
-        return refused(Refused(500, "Internal Server Error"))
-
-
-def watch(app: Flask) -> None:
-    """Times every request, under the pattern of its route."""
-
-    @app.before_request
-    def start() -> None:
-        g.started = perf_counter()
-        metrics.in_flight.add(get_ident())
-
-    @app.after_request
-    def stop(response: Response) -> Response:
-        metrics.observe_request(
-            route_pattern(), request.method, response.status_code, perf_counter() - g.started
-        )
-        return response
-
-    @app.teardown_request
-    def done(_: BaseException | None) -> None:
-        metrics.in_flight.discard(get_ident())
-
-
-def route_pattern() -> str:
-    """The route as OpenAPI writes it, `/api/v1/errors/{fingerprint}`."""
-    if request.url_rule is None:
-        return metrics.UNMATCHED
-    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", request.url_rule.rule)

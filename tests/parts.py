@@ -13,9 +13,10 @@ from typing import Any
 import redis
 from sqlalchemy import Engine, RowMapping, select
 
-from async_dedup.buffer import AsyncBuffer, Batch, Buffer
+from async_dedup.buffer import Batch, Buffer
 from async_dedup.digest import digest_all
 from async_dedup.flush import flush
+from async_dedup.group_buffer import GroupBuffer
 from loadtests.stack import Stack
 from loadtests.stack.process import spawn
 from shared.db import create_tables, make_background_engine
@@ -61,8 +62,8 @@ def engine_of(stack: Stack) -> Engine:
 
 
 async def add(settings: Settings, *groups: Sequence[Event]) -> list[int]:
-    """What `AsyncBuffer.add` returns for each group."""
-    buffer = AsyncBuffer(settings)
+    """What `GroupBuffer.add` returns for each group."""
+    buffer = GroupBuffer(settings)
     try:
         return [await buffer.add(group) for group in groups]
     finally:

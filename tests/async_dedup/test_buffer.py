@@ -4,16 +4,18 @@ import asyncio
 import time
 from collections.abc import Iterator
 from datetime import UTC
+from pathlib import Path
 
 import pytest
 import redis
 from rq import Queue
 from sqlalchemy import Engine
 
-from async_dedup import buffer as module
-from async_dedup.buffer import KNOWN_PERIOD, AsyncBuffer, Buffer
+from async_dedup import group_buffer, keys
+from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_queue, digest_some, enqueue_digest
 from async_dedup.flush import flush
+from async_dedup.group_buffer import KNOWN_PERIOD, GroupBuffer
 from loadtests.stack import Stack
 from shared.event import Event
 from shared.settings import Settings
@@ -67,9 +69,9 @@ def test_a_process_sends_a_payload_once_in_each_period(
     settings: Settings, buffer: Buffer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario() -> list[int]:
-        client, firsts = AsyncBuffer(settings), []
+        client, firsts = GroupBuffer(settings), []
         for period in (KNOWN_PERIOD, KNOWN_PERIOD, 0):
-            monkeypatch.setattr(module, "KNOWN_PERIOD", period)
+            monkeypatch.setattr(group_buffer, "KNOWN_PERIOD", period)
             firsts.append(await client.add([A]))
             buffer.claim()
         await client.close()
@@ -82,9 +84,9 @@ def test_what_a_process_remembers_has_a_bound(
     settings: Settings, buffer: Buffer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario() -> list[int]:
-        client, firsts = AsyncBuffer(settings), []
+        client, firsts = GroupBuffer(settings), []
         for most in (2, 2, 1):
-            monkeypatch.setattr(module, "MAX_KNOWN", most)
+            monkeypatch.setattr(group_buffer, "MAX_KNOWN", most)
             firsts.append(await client.add([A, B]))
             buffer.claim()
         await client.close()
@@ -105,7 +107,7 @@ def test_a_process_that_redis_forgot_sends_its_payloads_again(
     settings: Settings, buffer: Buffer, forgotten: str
 ) -> None:
     async def scenario() -> list[int]:
-        client = AsyncBuffer(settings)
+        client = GroupBuffer(settings)
         answers = [await client.add([A]), await client.add([A])]
         buffer.redis.delete(*buffer.redis.keys(forgotten))
         answers += [await client.add([A, A]), await client.add([A])]
@@ -123,7 +125,7 @@ def test_a_group_whose_answer_is_lost_counts_once(settings: Settings, buffer: Bu
     async def scenario() -> list[int]:
         async with wire(settings.redis_port) as proxy:
             through = settings.model_copy(update={"redis_port": proxy.port, "redis_timeout": 0.3})
-            client = AsyncBuffer(through)
+            client = GroupBuffer(through)
             answers = [await client.add([A])]
             proxy.lose = loss
             answers += [await client.add([A, B]), await client.add([B])]
@@ -140,7 +142,7 @@ def test_a_connection_that_was_killed_between_two_groups_costs_nothing(
     settings: Settings, buffer: Buffer
 ) -> None:
     async def scenario() -> list[int]:
-        client = AsyncBuffer(settings)
+        client = GroupBuffer(settings)
         answers = [await client.add([A])]
         await asyncio.to_thread(buffer.redis.client_kill_filter, _type="normal", skipme=True)
         answers.append(await client.add([A, B]))
@@ -203,7 +205,7 @@ def test_half_a_drop_is_finished_by_the_next_flush(
 def test_a_buffer_that_is_full_is_sealed_at_once_and_loses_nothing(
     settings: Settings, buffer: Buffer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_FINGERPRINTS", 5)
+    monkeypatch.setattr(group_buffer, "MAX_FINGERPRINTS", 5)
     events = [event(f"event {number}") for number in range(12)]
     asyncio.run(add(settings, *([each] for each in events)))
     assert [len(batch.counts) for batch in claimed(buffer)] == [5, 5]
@@ -262,9 +264,17 @@ def types_of_keys(buffer: Buffer) -> set[tuple[str, str]]:
 
 
 def documented_keys() -> set[tuple[str, str]]:
-    assert module.__doc__ is not None
-    lines = [line.split("|") for line in module.__doc__.splitlines() if line.startswith("| ")]
-    return {(cells[1].strip(), cells[2].strip()) for cells in lines[1:]}
+    assert keys.__doc__ is not None
+    lines = [line.split("|") for line in keys.__doc__.splitlines() if line.startswith(("| hpt:", "| rq:"))]
+    return {(cells[1].strip(), cells[2].strip()) for cells in lines}
+
+
+def test_each_script_is_in_the_table_and_states_its_keys_and_arguments() -> None:
+    scripts = {path.name: path.read_text() for path in Path(keys.__file__).parent.glob("lua/*.lua")}
+    promised = [line.split("`")[1] for line in (keys.__doc__ or "").splitlines() if line.startswith("| `")]
+    assert promised == sorted(scripts)
+    for text in scripts.values():
+        assert all(f"\n-- {word}" in text for word in ("KEYS: ", "ARGV: ", "Returns "))
 
 
 def test_a_full_redis_refuses_a_group_as_a_whole_and_evicts_nothing(
@@ -337,7 +347,7 @@ def test_a_group_that_redis_acknowledged_survives_its_kill(
     stack: Stack, settings: Settings, buffer: Buffer
 ) -> None:
     async def scenario() -> int:
-        client = AsyncBuffer(settings)
+        client = GroupBuffer(settings)
         for _ in range(200):
             await client.add([A, B])
         stack.kill("redis")

@@ -10,8 +10,9 @@ import pytest
 from redis import RedisError
 from rq import Queue
 
-from async_dedup.buffer import AsyncBuffer, Buffer
+from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_queue, enqueue_digest
+from async_dedup.group_buffer import GroupBuffer
 from async_dedup.ingest import MAX_GROUP, Ingest
 from loadtests.stack import Stack
 from shared.answer import Refused
@@ -39,7 +40,7 @@ def buffer(settings: Settings) -> Buffer:
     return Buffer(settings)
 
 
-class Watched(AsyncBuffer):
+class Watched(GroupBuffer):
     """The real one; remembers the groups, and how many of them were in flight at once."""
 
     def __init__(self, settings: Settings) -> None:
@@ -110,7 +111,7 @@ def test_a_request_that_is_cancelled_does_not_hurt_the_others_of_its_group(
     settings: Settings, buffer: Buffer
 ) -> None:
     async def scenario() -> list[BaseException | None]:
-        client = AsyncBuffer(settings)
+        client = GroupBuffer(settings)
         ingest = Ingest(client, no_nudge)
         requests = [asyncio.ensure_future(ingest(each)) for each in (A, A, B)]
         await asyncio.sleep(0)  # one turn of the loop: all three have joined the group
@@ -126,7 +127,7 @@ def test_a_request_that_is_cancelled_does_not_hurt_the_others_of_its_group(
     assert counted(buffer) == {A.fingerprint: 2, B.fingerprint: 1}
 
 
-class Broken(AsyncBuffer):
+class Broken(GroupBuffer):
     """Fails once in a way that nobody thought of, which the real one can't be made to do."""
 
     broken = True
@@ -179,7 +180,7 @@ def test_the_loop_runs_on_while_the_worker_can_not_be_told(
             ended.set()
 
     async def scenario() -> int:
-        client = AsyncBuffer(settings)
+        client = GroupBuffer(settings)
         ingest = Ingest(client, nudge)
         await ingest(A)
         await asyncio.to_thread(started.wait, 10)
@@ -198,7 +199,7 @@ def test_the_loop_runs_on_while_the_worker_can_not_be_told(
 
 def test_first_events_that_come_together_leave_one_job(settings: Settings, buffer: Buffer) -> None:
     async def scenario() -> int:
-        client = AsyncBuffer(settings)
+        client = GroupBuffer(settings)
         nudged = asyncio.Event()
         loop, calls = asyncio.get_running_loop(), 0
 
@@ -222,7 +223,7 @@ def test_first_events_that_come_together_leave_one_job(settings: Settings, buffe
 
 def test_known_fingerprints_leave_the_worker_alone(settings: Settings, buffer: Buffer) -> None:
     async def scenario() -> int:
-        client = AsyncBuffer(settings)
+        client = GroupBuffer(settings)
         await client.add([A])
         calls = 0
 
@@ -248,7 +249,7 @@ def test_a_frozen_redis_turns_into_503_and_no_count_is_wrong_when_it_thaws(
     impatient = settings.model_copy(update={"redis_timeout": 0.3})
 
     async def scenario() -> tuple[int, int]:
-        client = AsyncBuffer(impatient)
+        client = GroupBuffer(impatient)
         ingest = Ingest(client, no_nudge)
         await ingest(A)
         with frozen(stack.pid("redis")):
@@ -271,7 +272,7 @@ def test_a_redis_that_is_killed_keeps_what_it_acknowledged(
     stack: Stack, settings: Settings, buffer: Buffer
 ) -> None:
     async def scenario() -> tuple[int, int]:
-        client = AsyncBuffer(settings)
+        client = GroupBuffer(settings)
         ingest = Ingest(client, no_nudge)
         acknowledged = unanswered = 0
 
@@ -299,7 +300,7 @@ def test_a_redis_that_is_killed_keeps_what_it_acknowledged(
 
 def test_only_redis_and_no_other_part_can_make_the_ingest_wait(stack: Stack, settings: Settings) -> None:
     async def scenario() -> list[BaseException | None]:
-        client = AsyncBuffer(settings)
+        client = GroupBuffer(settings)
         answers = await outcomes(Ingest(client, no_nudge), [A, B])
         await client.close()
         return answers
@@ -314,7 +315,7 @@ def test_without_redis_a_request_is_refused_with_the_time_to_come_back(settings:
         nowhere = settings.model_copy(update={"redis_port": unused.getsockname()[1]})
 
         async def scenario() -> BaseException | None:
-            client = AsyncBuffer(nowhere)
+            client = GroupBuffer(nowhere)
             answer = (await outcomes(Ingest(client, no_nudge), [A]))[0]
             await client.close()
             return answer

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from fastapi import FastAPI, Request, Response
 from sqlalchemy import Engine
 
-from async_dedup.dispatch import ERRORS, HotPathAPI, answer_error, read_body, read_head, short_way
+from async_dedup.dispatch import ERRORS, HotPathAPI, answer_error, read_body, read_head
 from async_dedup.ingest import Ingest
+from async_dedup.protocol import short_way
 from loadtests.studies.ladder.table import upsert
 from shared import exposition, metrics
 from shared.answer import JSON, acknowledged

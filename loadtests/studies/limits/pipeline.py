@@ -1,6 +1,6 @@
 """The way from Redis to MySQL without the API: how fast flush and digest are, and what waiting costs.
 
-Redis is filled through `AsyncBuffer`, as the API does it, but without HTTP. Flush and digest run in this
+Redis is filled through `GroupBuffer`, as the API does it, but without HTTP. Flush and digest run in this
 process, which is on the servers' core meanwhile, as scheduler and worker would be.
 """
 
@@ -11,9 +11,11 @@ from functools import partial
 
 from typing_extensions import TypedDict
 
-from async_dedup.buffer import FIRST_EVENTS, AsyncBuffer, Buffer
+from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_all
 from async_dedup.flush import flush
+from async_dedup.group_buffer import GroupBuffer
+from async_dedup.keys import FIRST_EVENTS
 from loadtests.load.workload import pool
 from loadtests.stack import Stack
 from loadtests.stack.process import on_cpus
@@ -91,7 +93,7 @@ def fill(settings: Settings, size: int, stack_trace: str | None = None) -> None:
 
 
 async def _fill(settings: Settings, size: int, stack_trace: str | None) -> None:
-    buffer = AsyncBuffer(settings)
+    buffer = GroupBuffer(settings)
     try:
         for start in range(0, size, GROUP):
             numbers = range(start, min(start + GROUP, size))

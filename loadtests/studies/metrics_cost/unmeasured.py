@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from fastapi import FastAPI
 
 from async_dedup import app as async_twin
-from async_dedup import buffer, ingest, protocol
+from async_dedup import group_buffer, ingest, protocol
 
 
 class Ignored:
@@ -21,7 +21,7 @@ class Ignored:
 
 
 def create_app() -> FastAPI:
-    buffer.ADD_DURATION = ingest.group_events = Ignored()  # type: ignore[assignment, attr-defined]
+    group_buffer.ADD_DURATION = ingest.group_events = Ignored()  # type: ignore[assignment, attr-defined]
     protocol.metrics = SimpleNamespace(  # type: ignore[assignment, attr-defined]
         in_flight=Ignored(), observe_request=lambda *_: None
     )

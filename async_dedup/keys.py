@@ -1,0 +1,45 @@
+"""What Redis keeps for the async twin: every key, and what each script that touches them promises.
+
+| key               | type   | holds                             | bound               | lives until       |
+|-------------------|--------|-----------------------------------|---------------------|-------------------|
+| hpt:buffer        | hash   | events by fingerprint, `at`: last | MAX_FINGERPRINTS    | claimed           |
+| hpt:batches       | list   | ids of batches, oldest first      | one per batch       | each is dropped   |
+| hpt:batch:ID      | hash   | a claimed buffer                  | MAX_FINGERPRINTS    | in MySQL, dropped |
+| hpt:first_events  | stream | events of unknown fingerprints    | maxmemory           | in MySQL, trimmed |
+| hpt:group:PROCESS | string | number of its last group          | one each            | an hour unused    |
+| hpt:flushed_at    | string | last flush, Unix seconds          | 1                   | overwritten       |
+| rq:*              | RQ's   | digest jobs                       | one waiting at most | failed: 5 minutes |
+
+Counts have no expiry, and `maxmemory-policy noeviction` makes a full Redis refuse new events (503)
+rather than evict counted ones. Fingerprints are 32 raw bytes here, half of their hex form.
+
+| script        | called by                   | promises                                                     |
+|---------------|-----------------------------|--------------------------------------------------------------|
+| `add.lua`     | `group_buffer.py`, the API  | a group counts once, however often it is sent                |
+| `claim.lua`   | `buffer.py`, the flush      | no event is in the buffer and in a batch at once, or in none |
+| `pending.lua` | `buffer.py`, the list       | the sum over buffer and batches at one moment                |
+"""
+
+from pathlib import Path
+
+BUFFER = "hpt:buffer"
+BATCHES = "hpt:batches"
+BATCH = "hpt:batch:"
+FIRST_EVENTS = "hpt:first_events"
+GROUP = "hpt:group:"
+FLUSHED_AT = "hpt:flushed_at"
+
+AT = "at"
+"""The field of a buffer or batch that is no fingerprint: when its last event came, Unix microseconds."""
+
+MAX_FINGERPRINTS = 10_000
+"""A buffer that reaches this is sealed as a batch at once: one HGETALL and one transaction stay small."""
+
+
+def _script(name: str) -> str:
+    return (Path(__file__).parent / "lua" / f"{name}.lua").read_text()
+
+
+ADD = _script("add")
+CLAIM = _script("claim")
+PENDING = _script("pending")
