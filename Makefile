@@ -98,10 +98,11 @@ compose-down: ## remove the containers and their data
 test: setup-dev ## run the tests
 	@$(RUN) pytest -n 2 --dist loadfile
 
-check: setup-dev ## check format, lint and types
+check: setup-dev ## check format, lint, types, and who imports whom
 	@$(RUN) ruff format --check .
 	@$(RUN) ruff check .
 	@$(RUN) mypy
+	@$(RUN) pytest -q tests/test_imports.py
 	@if command -v hadolint; then hadolint */Dockerfile; fi
 	@if command -v dclint; then dclint docker-compose.yml; fi
 	@if docker compose version 2>/dev/null; then docker compose --profile load --profile bench config --quiet; fi

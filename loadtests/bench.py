@@ -17,13 +17,14 @@ from rich.console import Console
 from loadtests import report
 from loadtests.analysis.results import FILE, RESULTS, Results
 from loadtests.analysis.schema import check
-from loadtests.analysis.summary import COLUMNS, TWINS
 from loadtests.bootstrap import ROOT
-from loadtests.load.outcomes import write_json
+from loadtests.live.terminal import Display
+from loadtests.load.files import write_json
+from loadtests.load.subjects import OTHER, SUBJECTS, TWINS, in_order
 from loadtests.report.terminal import show_results
 from loadtests.stack import StackError
 from loadtests.trial.generator import TrialFailed
-from loadtests.trial.measurement import OTHER, Measurement
+from loadtests.trial.measurement import Measurement
 from loadtests.trial.plan import PAIRS
 
 RUN_DIR = ROOT / ".run"
@@ -43,7 +44,8 @@ def bench(options: argparse.Namespace, console: Console) -> int:
     measurement, status_so_far, why = Measurement(options, command(options)), 0, ""
     path = unfinished(options, measurement.name)
     try:
-        measurement.run(console, keep=lambda: write_json(path, measurement.results()))
+        display = Display(console, measurement.planned_seconds)
+        measurement.run(display, keep=lambda: write_json(path, measurement.results()))
     except (StackError, TrialFailed) as error:
         status_so_far, why = FAILED, str(error)
     except KeyboardInterrupt:
@@ -71,7 +73,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--pairs", type=pairs, help=f"trials of each twin {PAIRS}; of a full run, its ramp's")
     parser.add_argument("--seed", type=int, default=1, help="of the events, the think times and the order")
     parser.add_argument(
-        "--twins", type=twins, default=list(TWINS), help="with commas; steps of the ladder, too"
+        "--twins", type=twins, default=list(TWINS), help="with commas; rungs of the ladder, too"
     )
     parser.add_argument("--host", type=address, help="http://... of a third implementation, which must run")
     parser.add_argument(
@@ -92,10 +94,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def twins(names: str) -> list[str]:
-    chosen, known = names.split(","), [each for each in COLUMNS if each != OTHER]
+    chosen, known = names.split(","), [each for each in SUBJECTS if each != OTHER]
     if not set(chosen) <= set(known):
         raise argparse.ArgumentTypeError(f"{names!r}: choose from {', '.join(known)}")
-    return [twin for twin in known if twin in chosen]
+    return in_order(chosen)
 
 
 def pairs(number: str) -> int:
@@ -150,7 +152,7 @@ def write(options: argparse.Namespace, results: Results, console: Console) -> No
 
 
 def status(results: Results) -> int:
-    counts = [trial["reconcile"] for trial in results["trials"] if trial["twin"] == "async_dedup"]
+    counts = [t["reconcile"] for t in results["trials"] if SUBJECTS[t["twin"]].promises_counts]
     if results.get("missing") or any(count["lost"] or count["extra"] for count in counts):
         return FAILED
     alone = len({trial["twin"] for trial in results["trials"]}) == 1

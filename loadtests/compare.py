@@ -16,8 +16,9 @@ from rich.table import Table
 from loadtests.analysis.changes import Change, changes, count_tests, drift, wrong_counts
 from loadtests.analysis.results import FILE, RESULTS, Results
 from loadtests.analysis.schema import check
-from loadtests.analysis.summary import profiles
-from loadtests.report.markdown import short
+from loadtests.analysis.summary import measured, profiles
+from loadtests.load.subjects import SUBJECTS
+from loadtests.report.numbers import short
 
 WORSE, IMPOSSIBLE = 1, 2
 PLAIN_WIDTH = 130
@@ -119,11 +120,10 @@ def _where(change: Change) -> str:
 def _audit(before: Results, after: Results) -> list[str]:
     lines = []
     for profile in (each for each in profiles(before) if each in profiles(after)):
-        was, now = (wrong_counts(run, profile, "async_dedup") for run in (before, after))
-        if now > was:
-            lines.append(
-                f"Worse: {profile}, async_dedup: {now:,} events lost or counted twice, {was:,} before."
-            )
+        for twin in (each for each in measured(after) if SUBJECTS[each].promises_counts):
+            was, now = (wrong_counts(run, profile, twin) for run in (before, after))
+            if now > was:
+                lines.append(f"Worse: {profile}, {twin}: {now:,} events lost or doubled, {was:,} before.")
     return lines
 
 

@@ -11,7 +11,6 @@ leads sends "begin" to each that has users, and gets a "record" from each. In on
 # mypy: disable-error-code="no-untyped-call, untyped-decorator"
 # Locust declares types for a part of itself only.
 
-import json
 import sys
 import time
 from argparse import Namespace
@@ -26,10 +25,12 @@ from locust.rpc import Message
 from locust.runners import MasterRunner, WorkerRunner
 
 from loadtests.load.client import TIMEOUT
+from loadtests.load.files import write_json
 from loadtests.load.levels import result
-from loadtests.load.outcomes import Packed, write_json
+from loadtests.load.outcomes import Packed
 from loadtests.load.profiles import Profile, planned
-from loadtests.load.sender import PATIENCE, Run, Share
+from loadtests.load.progress import Progress, tell
+from loadtests.load.sender import PATIENCE, Sender, Share
 from loadtests.load.user import Reporter
 from loadtests.load.workload import Mix
 
@@ -141,9 +142,9 @@ def begin_test(environment: Environment, **_: object) -> None:
 def begin_share(environment: Environment, msg: Message, **_: object) -> None:
     runner = environment.runner
     assert runner is not None
-    run = Run(Share(**msg.data), lambda packed: runner.send_message(RECORD, packed))
-    Reporter.newest = run
-    for service in (run.keep_time, run.pulse, run.time_out):
+    sender = Sender(Share(**msg.data), lambda packed: runner.send_message(RECORD, packed))
+    Reporter.newest = sender
+    for service in (sender.keep_time, sender.pulse, sender.time_out):
         runner.greenlet.spawn(service)
 
 
@@ -198,29 +199,28 @@ def show_progress(host: str, path: Path) -> None:
         gevent.sleep(0.1)
         if Reporter.newest is not None and Reporter.newest is not shown:
             shown = Reporter.newest
-            show_run(shown, host, path)
+            show_test(shown, host, path)
 
 
-def show_run(run: Run, host: str, path: Path) -> None:
+def show_test(sender: Sender, host: str, path: Path) -> None:
     """Write a line each second until the test is over, and then one that makes them complete."""
     level, first, before, over = None, 0, 0, False
     while not over:
         gevent.sleep(1)
-        over = run.is_reported
-        recorder, index = run.recorder, run.profile.level_at(run.elapsed)
+        over = sender.is_reported
+        outcomes, index = sender.outcomes, sender.profile.level_at(sender.elapsed)
         if index != level:
-            level, first = index, len(recorder.outcome)
-        line = {
-            "users": run.profile.users_at(run.elapsed),
-            "rate": len(recorder.outcome) - before,
-            "p95_ms": recorder.p95_since(first),
-            "failed": recorder.failed.total(),
-            "failed_by": dict(recorder.failed),
-            "offered": run.share.rate or None,
-            "profile": run.profile.name,
-            "level": run.profile.words_at(run.elapsed),
+            level, first = index, len(outcomes.outcome)
+        line: Progress = {
+            "users": sender.profile.users_at(sender.elapsed),
+            "rate": len(outcomes.outcome) - before,
+            "p95_ms": outcomes.p95_since(first),
+            "failed": outcomes.failed.total(),
+            "failed_by": dict(outcomes.failed),
+            "offered": sender.share.rate or None,
+            "profile": sender.profile.name,
+            "level": sender.profile.words_at(sender.elapsed),
             "target": host,
         }
-        before = len(recorder.outcome)
-        with path.open("a") as progress:
-            progress.write(json.dumps(line) + "\n")
+        before = len(outcomes.outcome)
+        tell(path, line)

@@ -6,7 +6,8 @@ from itertools import accumulate
 from hdrh.histogram import HdrHistogram
 
 from loadtests.analysis.pairs import capacity, compare, control
-from loadtests.analysis.results import Knee, Level, Results, Trial
+from loadtests.analysis.results import Knee, Results, Trial
+from loadtests.load.measured import Level
 
 ENOUGH = 12_000
 """Requests for any percentile."""

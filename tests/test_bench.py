@@ -20,11 +20,12 @@ from loadtests import bench
 from loadtests.analysis.pairs import compare
 from loadtests.analysis.results import RESULTS, Results
 from loadtests.analysis.schema import check
-from loadtests.analysis.summary import TWINS, reasons
+from loadtests.analysis.summary import reasons
 from loadtests.bootstrap import ROOT
 from loadtests.live.sampler import Sample
+from loadtests.load.progress import FOUND
+from loadtests.load.subjects import TWINS
 from loadtests.stack import Stack, StackError
-from loadtests.trial.audits import FOUND
 from shared.fingerprint import fingerprint
 from tests import client
 from tests.conftest import free_settings, is_free
@@ -90,6 +91,8 @@ def test_page_and_spreadsheet_are_beside_the_results(run: Run) -> None:
 
 class Done:
     """A measurement that is over, and how it ended."""
+
+    planned_seconds = 0.0
 
     name = "20260101T000000Z-ramp"
 

@@ -141,7 +141,7 @@ def test_a_lower_knee_is_worse(compared: Runs) -> None:
 def test_one_more_lost_count_is_worse_even_in_one_trial(compared: Runs) -> None:
     found = compared(run("a", pairs=1), run("b", pairs=1, lost=1))
     assert found.status == WORSE
-    assert "Worse: ramp, async_dedup: 1 events lost or counted twice, 0 before." in found.out
+    assert "Worse: ramp, async_dedup: 1 events lost or doubled, 0 before." in found.out
 
 
 def test_as_many_lost_counts_as_before_are_not_worse(compared: Runs) -> None:

@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from statistics import median
 
 from loadtests.analysis.pairs import comparable, latency, too_much
-from loadtests.analysis.results import Level, Results, Trial
+from loadtests.analysis.results import Results, Trial
 from loadtests.analysis.stats import chance, least_chance
 from loadtests.analysis.summary import (
     LevelId,
     level_ids,
-    percentile,
+    level_percentile,
     profiles,
     server_per_thousand,
     subjects,
     trials_of,
 )
+from loadtests.load.measured import Level
 
 RISK = 0.05
 """Of calling noise a change, for all tests of two runs together."""
@@ -80,7 +81,7 @@ def _of_levels(before: Results, after: Results, profile: str, subject: str) -> I
         ]
         p95s = [
             _values(run, subject, level_id, lambda level: latency(level, "p95"))
-            if percentile(run, subject, level_id, "p95") is not None
+            if level_percentile(run, subject, level_id, "p95") is not None
             else []
             for run in (before, after)
         ]

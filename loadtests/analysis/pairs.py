@@ -2,15 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations
 from math import inf
 
-from loadtests.analysis.results import Capacity, Comparison, Control, Level, Ratio, Trial
+from loadtests.analysis.overload import why_too_much
+from loadtests.analysis.results import Capacity, Comparison, Control, Ratio, Trial
 from loadtests.analysis.stats import band, indistinguishable, ratio
-from loadtests.trial.knee import why_too_much
+from loadtests.load.measured import Level
+from loadtests.load.subjects import compared, in_order
 
-EVERYONE = ("naive_sync", "other", "async_dedup")
-"""In the order in which they are compared: the first one's latency over the second one's."""
 FLOORS = {"p95": 2_000, "p99": 10_000}
 """Requests that a percentile of a twin's level must be made of, over all trials, to be published."""
 
@@ -18,16 +17,16 @@ LevelPair = tuple[Level, Level]
 TrialPair = tuple[Trial, Trial]
 
 
-def compare(
-    trials: Sequence[Trial], twos: Sequence[tuple[str, str]] = tuple(combinations(EVERYONE, 2))
-) -> list[Comparison]:
-    """Compare `twos` level by level, over the pairs in which both trials and both levels are valid.
+def compare(trials: Sequence[Trial]) -> list[Comparison]:
+    """Compare level by level, over the pairs in which both trials and both levels are valid.
+
+    The first one's latency over the second one's, of all two that `compared` names.
 
     In the open model a level counts where both twins kept up with its rate in every pair.
     """
     noise = {(each["profile"], each["level"], each["twin"]): each for each in control(trials)}
     found: list[Comparison] = []
-    for first, second in twos:
+    for first, second in compared(_names(trials)):
         for (profile, name), levels in _by_level(_pairs(trials, first, second)).items():
             controls = [noise[key] for twin in (first, second) if (key := (profile, name, twin)) in noise]
             p95, p99 = (_ratio(levels, percentile) for percentile in FLOORS)
@@ -54,7 +53,7 @@ def compare(
 def control(trials: Sequence[Trial]) -> list[Control]:
     """Compare each twin with itself: its trials of two pairs that follow each other, a block."""
     found: list[Control] = []
-    for twin in EVERYONE:
+    for twin in in_order(_names(trials)):
         for (profile, name), levels in _by_level(_blocks(trials, twin)).items():
             p95, p99 = (_ratio(levels, percentile) for percentile in FLOORS)
             found.append(
@@ -75,7 +74,7 @@ def control(trials: Sequence[Trial]) -> list[Control]:
 def capacity(trials: Sequence[Trial]) -> list[Capacity]:
     """Compare the knees of every two twins; a pair in which one of them has none is left out."""
     found: list[Capacity] = []
-    for first, second in combinations(EVERYONE, 2):
+    for first, second in compared(_names(trials)):
         knees = [(_knee(left), _knee(right)) for left, right in _pairs(trials, first, second)]
         if ratios := [right / left for left, right in knees if left and right]:
             result = ratio(ratios)
@@ -87,6 +86,10 @@ def capacity(trials: Sequence[Trial]) -> list[Capacity]:
                 }
             )
     return found
+
+
+def _names(trials: Sequence[Trial]) -> set[str]:
+    return {trial["twin"] for trial in trials}
 
 
 def _pairs(trials: Sequence[Trial], first: str, second: str) -> list[TrialPair]:

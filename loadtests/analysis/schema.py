@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from loadtests.analysis.results import RESULTS, Results
-from loadtests.load.outcomes import write_json
+from loadtests.load.files import write_json
 
 SCHEMA = RESULTS / "schema.json"
 

@@ -9,11 +9,9 @@ from hdrh.histogram import HdrHistogram
 from typing_extensions import TypedDict
 
 from loadtests.analysis.pairs import FLOORS, latency
-from loadtests.analysis.results import Level, Reconciliation, Results, Trial
-
-TWINS = ("naive_sync", "async_dedup")
-COLUMNS = ("naive_sync", "upsert", "group_upsert", "redis_count", "async_dedup", "other")
-"""Everyone who can be measured, by the ladder's order; who each step is, `loadtests.studies.ladder` tells."""
+from loadtests.analysis.results import Reconciliation, Results, Trial
+from loadtests.load.measured import Level
+from loadtests.load.subjects import FLOOR, in_order
 
 
 class LevelId(NamedTuple):
@@ -24,15 +22,18 @@ class LevelId(NamedTuple):
 
 
 def subjects(results: Results) -> list[str]:
-    """Return who was measured, as the columns of a table; always the twins, and the floor last."""
-    there = {*TWINS, *(trial["twin"] for trial in results["trials"])}
-    return [*(each for each in COLUMNS if each in there), "floor"]
+    """Return who was measured, as the columns of a table; the floor last."""
+    return [*measured(results), FLOOR.name]
 
 
-def compared(results: Results) -> list[tuple[str, str]]:
-    """Return which two twins are compared: always ours, and each with a third implementation."""
-    found = [(each["twins"][0], each["twins"][1]) for each in results["comparison"]]
-    return list(dict.fromkeys([TWINS, *found]))
+def measured(results: Results) -> list[str]:
+    return in_order(trial["twin"] for trial in results["trials"])
+
+
+def ends(results: Results) -> tuple[str, str] | None:
+    """Return the first and the last of those measured, whose comparison is the result; None of one alone."""
+    there = measured(results)
+    return (there[0], there[-1]) if len(there) > 1 else None
 
 
 def profiles(results: Results) -> list[str]:
@@ -85,7 +86,7 @@ def levels_of(results: Results, twin: str, level_id: LevelId) -> list[Level]:
     return [level for level in levels if (level["profile"], level["name"]) == level_id and level["valid"]]
 
 
-def percentile(results: Results, twin: str, level_id: LevelId, name: str) -> float | None:
+def level_percentile(results: Results, twin: str, level_id: LevelId, name: str) -> float | None:
     """Return the median of the trials' percentiles ("p95") in milliseconds.
 
     None where all of them together have too few requests for it.

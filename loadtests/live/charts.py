@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from loadtests.live.client_view import Load
 from loadtests.live.counts import REQUEST_BUCKETS, REQUESTS, ROW_BUCKETS, Growth
+from loadtests.load.subjects import in_order
 
-TWINS = ("naive_sync", "async_dedup")
 WORKER = "worker"
 Point = dict[str, float | None]
 
@@ -14,11 +14,11 @@ class Now(NamedTuple):
     grown: dict[str, Growth]
     """What each process has counted lately; only of those that answer."""
     gauges: dict[str, float]
-    """The async twin's; empty without it."""
+    """Of who has a pipeline behind it; empty without one."""
     load: Load | None
 
     def twins(self) -> dict[str, Growth]:
-        return {twin: self.grown[twin] for twin in TWINS if twin in self.grown}
+        return {twin: self.grown[twin] for twin in in_order(self.grown)}
 
 
 def p95(now: Now) -> Point:

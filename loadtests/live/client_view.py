@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from loadtests.live.counts import Window
-from loadtests.load.progress import SILENCE, Tail
-from loadtests.trial.audits import Audits
+from loadtests.load.progress import SILENCE, Audits, Tail
 
 FAILED = "failed"
 OTHER = "other"

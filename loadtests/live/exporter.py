@@ -13,12 +13,10 @@ from typing import Any
 
 from prometheus_client import Counter, Gauge, start_http_server
 
-from loadtests.load.progress import SILENCE, Tail
-from loadtests.trial.audits import Audits
+from loadtests.load.progress import SILENCE, Audits, Tail
+from loadtests.stack.observers import RUN
 from shared.settings import Settings
 
-RUN = "BENCH_RUN"
-"""The environment variable with the name of the run, set by the bench."""
 LOOK_EVERY = 0.1
 
 users = Gauge("loadtest_users", "Users that send.")

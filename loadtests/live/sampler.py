@@ -4,11 +4,13 @@ import time
 from pathlib import Path
 from typing import Any, TypedDict
 
-from loadtests.live.charts import CHARTS, TWINS, WORKER, Now, Point
+from loadtests.live.charts import CHARTS, WORKER, Now, Point
 from loadtests.live.client_view import Generator
 from loadtests.live.counts import Growth, Window, parse
-from loadtests.stack.observers import PROGRESS, targets
-from loadtests.stack.roles import ROLES_OF
+from loadtests.load.progress import PROGRESS
+from loadtests.load.subjects import SUBJECTS
+from loadtests.stack.observers import targets
+from loadtests.stack.roles import ROLES_OF, metrics_address
 from loadtests.stack.scrape import fetch
 from loadtests.stack.state import State
 from shared.settings import Settings
@@ -51,18 +53,20 @@ class Process:
 class Sampler:
     def __init__(self, run_dir: Path, settings: Settings, stack_pid: int) -> None:
         self._run_dir, self._stack_pid = run_dir, stack_pid
-        addresses = targets(settings, {})
-        self._processes = {role: Process(addresses[role]) for role in (*TWINS, WORKER)}
+        addresses = {name: metrics_address(each, settings) for name, each in SUBJECTS.items() if each.app}
+        addresses[WORKER] = targets(settings, {})[WORKER]
+        self._processes = {role: Process(address) for role, address in addresses.items()}
         self._generator = Generator(run_dir / PROGRESS)
 
     def sample(self) -> Sample:
         runs = State.read(self._run_dir, self._stack_pid).addresses
         for role, process in self._processes.items():
-            # Not whoever listens there: a step of the ladder takes its twin's port.
+            # Not whoever listens there: a rung of the ladder takes its twin's port.
             process.look(role in runs)
         grown = {role: process.grown for role, process in self._processes.items() if process.grown}
         load = self._generator.look(time.monotonic(), {address: role for role, address in runs.items()})
-        now = Now(grown, self._processes["async_dedup"].gauges, load)
+        gauges = [self._processes[role].gauges for role in runs if role in SUBJECTS and SUBJECTS[role].behind]
+        now = Now(grown, gauges[0] if gauges else {}, load)
         return {
             "at": time.time(),
             "running": [role for role in runs if role in ROLES_OF],

@@ -7,7 +7,7 @@ from itertools import compress
 from math import ceil
 from typing import Any, Self
 
-from loadtests.analysis.results import Generator, Timeline
+from loadtests.load.measured import Generator, Timeline
 from loadtests.load.outcomes import COLUMNS, UNSENT, Packed
 from loadtests.load.percentiles import histogram, percentile, percentiles
 from loadtests.load.profiles import PlannedLevel, Profile

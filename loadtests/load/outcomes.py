@@ -3,11 +3,9 @@
 While a test runs its figures are only kept, in columns; `record` makes something of them at the end.
 """
 
-import json
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
@@ -25,7 +23,7 @@ SO_FAR = 1_000
 """Latencies that the p95 of a running level is taken from: to sort them all would hold up the users."""
 
 
-class Recorder:
+class Outcomes:
     """Collects the outcomes of one test in one process. Not safe for threads; greenlets are fine.
 
     All times are seconds since `began`, which is one of `time.perf_counter`.
@@ -86,11 +84,3 @@ class Recorder:
 
 def _by_fingerprint(events: Mapping[str, int]) -> dict[str, int]:
     return {fingerprint(message): number for message, number in events.items()}
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` so that `path` never holds half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".part")
-    draft.write_text(json.dumps(value, indent=1) + "\n")
-    draft.replace(path)

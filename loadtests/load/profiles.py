@@ -122,6 +122,8 @@ SATURATED = Profile(
 MINUTE = replace(SATURATED, name="minute", levels=_users(50, seconds=60, start_up_seconds=0.5))
 CROWD = Profile("crowd", _users(200, 500, seconds=5))
 PROFILES = {profile.name: profile for profile in (RAMP, SPIKE, SOAK, SMOKE, SATURATED, MINUTE, CROWD)}
+OF_KNEE = " % of the knee"
+"""The end of the name of a level that is at a share of its twin's own knee."""
 OPEN = "open"
 """The name of every profile of `at_rate`."""
 FEWEST_CONNECTIONS, MOST_CONNECTIONS = 10, 500

@@ -1,12 +1,47 @@
-"""Reads what Locust writes each second while it runs."""
+"""The file in which a run tells how it goes: Locust a line each second, the bench what each audit found.
+
+Who watches reads it, and while load runs nobody asks MySQL for anything.
+"""
 
 import json
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypedDict
 
+PROGRESS = "progress.jsonl"
+"""Its name in the run folder."""
 SILENCE = 2.5
 """Seconds without a line, after which nothing runs any more; more than a scrape interval."""
+TWIN = "audited"
+FOUND = ("acknowledged", "recorded", "lost", "extra")
+
+
+class Progress(TypedDict):
+    """A line of Locust's: `rate` over the last second, `p95_ms` of the level so far, `failed` in all."""
+
+    users: int
+    rate: int
+    p95_ms: float | None
+    failed: int
+    failed_by: dict[str, int]
+    offered: float | None
+    profile: str
+    level: str
+    target: str
+
+
+Show = Callable[[Progress], None]
+
+
+def tell(path: Path, line: Progress | Mapping[str, Any]) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def audit_line(twin: str, counts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an audit found, as a line."""
+    return {TWIN: twin, **counts}
 
 
 class Tail:
@@ -36,3 +71,18 @@ class Tail:
             return not os.path.samestat(self._path.stat(), os.fstat(self._file.fileno()))
         except FileNotFoundError:
             return True
+
+
+class Audits:
+    """Their sums over the run so far, by twin."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, dict[str, int]] = {}
+
+    def take(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Add the audits among `lines`, and return Locust's own lines."""
+        for line in lines:
+            if TWIN in line:
+                before = self.sums.get(line[TWIN], {})
+                self.sums[line[TWIN]] = {name: before.get(name, 0) + line[name] for name in FOUND}
+        return [line for line in lines if TWIN not in line]

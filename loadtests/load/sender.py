@@ -10,7 +10,7 @@ from gevent.event import Event
 
 from loadtests.load import workload
 from loadtests.load.client import TIMEOUT, Client
-from loadtests.load.outcomes import UNSENT, Packed, Recorder
+from loadtests.load.outcomes import UNSENT, Outcomes, Packed
 from loadtests.load.profiles import planned
 
 PULSE = 0.05
@@ -40,15 +40,15 @@ class Share:
     workers: int
 
 
-class Run:
-    """Begins when it is made. Not safe for threads; greenlets are fine."""
+class Sender:
+    """Sends a share. Begins when it is made. Not safe for threads; greenlets are fine."""
 
     def __init__(self, share: Share, report: Callable[[Packed], None]) -> None:
         """`report` is called once, with everything that was recorded."""
         self.share = share
         self.profile = planned(share.profile, share.level_seconds, share.rate)
         self.began = perf_counter()
-        self.recorder = Recorder(self.began)
+        self.outcomes = Outcomes(self.began)
         self.clients: set[Client] = set()
         self.over: float | None = None
         """When the test ended, in seconds after its start: only what was due before is still sent."""
@@ -88,7 +88,7 @@ class Run:
 
     def record(self, event: workload.Event, due: float, ready: float, sent: float, outcome: str) -> None:
         self.pending -= 1
-        self.recorder.add(event.message, due, ready, sent, outcome)
+        self.outcomes.add(event.message, due, ready, sent, outcome)
 
     def record_unsent(self, event: workload.Event, due: float) -> None:
         now = perf_counter()
@@ -108,7 +108,7 @@ class Run:
                 gevent.sleep(0.01)
             for due, event in self.schedule:  # left behind by users that were told to stop
                 self.record_unsent(event, due)
-            self._report(self.recorder.packed() | {"over": self.over, "ended_at": time()})
+            self._report(self.outcomes.packed() | {"over": self.over, "ended_at": time()})
         finally:
             self._reported.set()
 
@@ -122,7 +122,7 @@ class Run:
         while not self.is_reported:
             gevent.sleep(due - perf_counter())
             now = perf_counter()
-            self.recorder.pulse(now, now - due)
+            self.outcomes.pulse(now, now - due)
             due = now + PULSE
 
     def time_out(self) -> None:

@@ -13,13 +13,13 @@ from locust.user.task import LOCUST_STATE_STOPPING
 
 from loadtests.load import workload
 from loadtests.load.client import TIMEOUT, Client
-from loadtests.load.sender import Run
+from loadtests.load.sender import Sender
 
 
 class Reporter(User):
     """Closed model: reports, waits for the answer, thinks. Open model: reports what is due next."""
 
-    newest: ClassVar[Run | None] = None
+    newest: ClassVar[Sender | None] = None
     client: Client | None = None
 
     def on_start(self) -> None:

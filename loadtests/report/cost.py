@@ -11,7 +11,8 @@ from loadtests.analysis.summary import (
     subjects,
     trials_of,
 )
-from loadtests.report.markdown import short, table
+from loadtests.report.markdown import table
+from loadtests.report.numbers import short
 
 Figure = Callable[[Trial], float | None]
 

@@ -5,15 +5,16 @@ from loadtests.analysis.summary import (
     LevelId,
     knee,
     level_ids,
+    level_percentile,
     over_levels,
-    percentile,
     subjects,
     trials_of,
 )
+from loadtests.load.profiles import OF_KNEE
 from loadtests.report.latency import ratios
-from loadtests.report.markdown import factor, number, table
+from loadtests.report.markdown import table
+from loadtests.report.numbers import factor, number
 from loadtests.report.verdict import spread
-from loadtests.trial.knee import OF_KNEE
 
 PROFILE = "knee"
 
@@ -73,7 +74,7 @@ def _shares(results: Results) -> str:
             continue
         for each in subjects(results):
             rate = over_levels(results, each, level, lambda one: one["offered_rps"])
-            values = [percentile(results, each, level, name) for name in ("p50", "p95", "p99")]
+            values = [level_percentile(results, each, level, name) for name in ("p50", "p95", "p99")]
             rows.append([level.name, each, number(rate, 0), *(number(value, 1) for value in values)])
     return table(["", "", "requests/s", "p50", "p95", "p99"], rows)
 

@@ -5,18 +5,20 @@ from itertools import pairwise
 
 from loadtests.analysis.results import Comparison, Results, Trial
 from loadtests.analysis.summary import (
-    TWINS,
     LevelId,
-    compared,
+    ends,
     failures,
     level_ids,
+    level_percentile,
+    measured,
     over_levels,
     over_trials,
-    percentile,
     subjects,
     users_of,
 )
-from loadtests.report.markdown import chart, factor, number, table
+from loadtests.load.subjects import FLOOR, compared
+from loadtests.report.markdown import chart, table
+from loadtests.report.numbers import factor, number
 from loadtests.report.verdict import spread
 
 TENTH = 10
@@ -30,14 +32,14 @@ def percentiles(results: Results, profile: str, name: str, title: bool = True) -
 
 def ratios(results: Results, levels: list[LevelId], name: str) -> str:
     """Return a table: one row per level, the percentile of everyone, then each two twins' ratio."""
-    there, twos = subjects(results), compared(results)
+    there, twos = subjects(results), compared(measured(results))
     heads = ["", *there]
     for first, second in twos:
         heads += [f"{_short(first)} / {_short(second)}", "over the pairs", "A/A band"]
     rows = []
     for level in levels:
         found = {tuple(each["twins"]): each for each in results["comparison"] if _is(each, level)}
-        values = [number(percentile(results, subject, level, name), 1) for subject in there]
+        values = [number(level_percentile(results, subject, level, name), 1) for subject in there]
         cells = [cell for two in twos for cell in _ratio(found.get(two), name)]
         rows.append([level.name, *values, *cells])
     return table(heads, rows)
@@ -74,15 +76,16 @@ def curves(results: Results, profile: str) -> list[str]:
 
 def chart_of(results: Results, profile: str) -> str:
     """Return a chart of the levels that have a p95 for both twins: Mermaid has no gaps."""
+    twins = ends(results) or ()
     values = {
-        level: [percentile(results, subject, level, "p95") for subject in (*TWINS, "floor")]
+        level: [level_percentile(results, subject, level, "p95") for subject in (*twins, FLOOR.name)]
         for level in level_ids(results, profile)
     }
     known = {level: each for level, each in values.items() if None not in each[:2]}
-    if not known:
+    if not known or not twins:
         return "No level has a valid value for both twins, so there is no chart."
     lines = [line for line in zip(*known.values(), strict=True) if None not in line]
-    title = "p95 over users: naive_sync orange, async_dedup blue, floor grey"
+    title = f"p95 over users: {twins[0]} orange, {twins[1]} blue, floor grey"
     axis = [users_of(results, level) for level in known]
     return chart(title, axis, [[value or 0.0 for value in line] for line in lines])
 

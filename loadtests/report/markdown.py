@@ -37,18 +37,3 @@ def chart(
     lines = "\n".join(f"    line [{', '.join(f'{value:.{digits}f}' for value in curve)}]" for curve in curves)
     points = ", ".join(f'"{each}"' if isinstance(each, str) else str(each) for each in axis)
     return CHART.format(colours=COLOURS, title=title, x=x, axis=points, lines=lines)
-
-
-def short(value: float | None) -> str:
-    """Return the number with as many digits as are worth reading."""
-    return number(value, 0 if value is None or value >= 100 else 2 if value >= 1 else 3)
-
-
-def factor(ratio: float) -> str:
-    """Return a ratio of two measurements, with no more digits than they are good for."""
-    return f"{ratio:,.{0 if ratio >= 100 else 1 if ratio >= 10 else 2}f}"
-
-
-def number(value: float | None, digits: int) -> str:
-    """Return the number as text, "-" where there is none."""
-    return "-" if value is None else f"{value:,.{digits}f}"

@@ -4,8 +4,9 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from loadtests.analysis.results import Level, Results, Trial
+from loadtests.analysis.results import Results, Trial
 from loadtests.analysis.summary import per_thousand
+from loadtests.load.measured import Level
 
 
 def write(path: Path, results: Results) -> None:

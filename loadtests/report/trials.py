@@ -7,7 +7,8 @@ from loadtests.analysis.pairs import latency
 from loadtests.analysis.results import Environment, Results, Trial
 from loadtests.analysis.summary import level_ids, level_reasons, profiles, reasons, subjects
 from loadtests.report.latency import kinds
-from loadtests.report.markdown import number, table
+from loadtests.report.markdown import table
+from loadtests.report.numbers import number
 
 Count = Literal["acknowledged", "unanswered", "recorded", "lost", "extra"]
 COUNTS: tuple[Count, ...] = get_args(Count)

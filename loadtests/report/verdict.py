@@ -1,8 +1,8 @@
 """The result in words, whichever way it went."""
 
 from loadtests.analysis.results import Comparison, Ratio, Results
-from loadtests.analysis.summary import TWINS, LevelId, knee, percentile
-from loadtests.report.markdown import factor
+from loadtests.analysis.summary import LevelId, ends, knee, level_percentile, measured
+from loadtests.report.numbers import factor, milliseconds
 
 
 def spread(ratio: Ratio) -> str:
@@ -10,13 +10,13 @@ def spread(ratio: Ratio) -> str:
     number = f"{ratio['pairs']} pair{'s' * (ratio['pairs'] != 1)}"
     low, high = factor(ratio["low"]), factor(ratio["high"])
     if ratio["confidence"] is None:
-        return f"smallest {low}, largest {high}; {number}: demo, no interval"
+        return f"{low} to {high}; {number}, too few for an interval"
     return f"{ratio['confidence']:.0%} interval {low} to {high}; {number}"
 
 
 def headline(results: Results) -> Comparison | None:
-    """Return the twins' heaviest level of the first profile; None where nothing is left to compare."""
-    ours = [each for each in results["comparison"] if each["twins"] == [*TWINS]]
+    """Return the result's heaviest level of the first profile; None where nothing is left to compare."""
+    ours = [each for each in results["comparison"] if tuple(each["twins"]) == ends(results)]
     first = [each for each in ours if each["profile"] == ours[0]["profile"]]
     return max(first, key=lambda each: (each["offered_rps"] or 0.0, each["users"]), default=None)
 
@@ -30,39 +30,42 @@ def verdict(results: Results) -> str:
 def _found(results: Results) -> list[str]:
     found = [_latency(results), _capacity(results)]
     if not any(found):
-        return ["Nothing valid to compare: each trial or level has its reason below."]
+        return ["Nothing valid to compare: each trial or level has its reason below.", _losses(results)]
     return [*found, _losses(results), _left_out(results)]
 
 
 def _latency(results: Results) -> str:
-    last = headline(results)
-    if last is None:
+    last, twins = headline(results), ends(results)
+    if last is None or twins is None:
         return ""
     ratio, level_id = last["p95_ratio"], LevelId(last["profile"], last["level"])
-    naive, async_ = (percentile(results, twin, level_id, "p95") for twin in TWINS)
-    if ratio is None or naive is None or async_ is None:
+    p95s = [level_percentile(results, twin, level_id, "p95") for twin in twins]
+    if ratio is None or None in p95s:
         return f"{last['level']}: too few requests for a p95."
-    when = f"At {last['level']}" if last["offered_rps"] else f"With {last['level']}"
-    same = ": by this measure the twins are indistinguishable" if last["indistinguishable"] else ""
+    slow, fast = (milliseconds(p95 or 0.0) for p95 in p95s)
+    same = ": by this measure the two are indistinguishable" if last["indistinguishable"] else ""
     return (
-        f"{when}, 95 of 100 requests were answered within {naive:,.1f} ms by naive_sync and within "
-        f"{async_:,.1f} ms by async_dedup, a ratio of {factor(ratio['median'])} ({spread(ratio)}){same}."
+        f"At {last['level']} p95 is {slow} ms with {twins[0]} and {fast} ms with {twins[1]}: "
+        f"{factor(ratio['median'])} times as long ({spread(ratio)}){same}."
     )
 
 
 def _capacity(results: Results) -> str:
-    ratio = next((each["knee_ratio"] for each in results["capacity"] if each["twins"] == [*TWINS]), None)
-    if ratio is None:
+    twins = ends(results)
+    found = (each["knee_ratio"] for each in results["capacity"] if tuple(each["twins"]) == twins)
+    ratio = next(found, None)
+    if ratio is None or twins is None:
         return ""
-    naive, async_ = (knee(results, twin) or 0.0 for twin in TWINS)
+    low, high = (knee(results, twin) or 0.0 for twin in twins)
     return (
-        f"naive_sync kept up with {naive:,.0f} requests/s, async_dedup with {async_:,.0f}: "
+        f"{twins[0]} keeps up with {low:,.0f} requests/s, {twins[1]} with {high:,.0f}: "
         f"{factor(ratio['median'])} times as many ({spread(ratio)})."
     )
 
 
 def _losses(results: Results) -> str:
-    return f"Of what they had acknowledged, {' and '.join(_lost(results, twin) for twin in TWINS)}."
+    lost = [_lost(results, twin) for twin in measured(results)]
+    return f"Of the acknowledged events {' and '.join(lost)}." if lost else ""
 
 
 def _left_out(results: Results) -> str:
@@ -74,4 +77,4 @@ def _left_out(results: Results) -> str:
 def _lost(results: Results, twin: str) -> str:
     counts = [trial["reconcile"] for trial in results["trials"] if trial["twin"] == twin]
     lost, acknowledged = (sum(count[key] for count in counts) for key in ("lost", "acknowledged"))
-    return f"{twin} lost {lost:,} of {acknowledged:,} events"
+    return f"{twin} lost {lost:,} of {acknowledged:,}"

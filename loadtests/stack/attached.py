@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Self
 
 from loadtests.stack import Stack, StackError, process
+from loadtests.stack.roles import SERVED, port_of
 from loadtests.stack.servers import LOOPBACK
 from shared.settings import Settings
 
 
-class Running(Stack):
+class Attached(Stack):
     """Stands where a Stack does, and starts, stops and empties nothing."""
 
     def __init__(self, run_dir: Path, settings: Settings) -> None:
@@ -19,9 +20,7 @@ class Running(Stack):
         self._ports = {
             "mysql": settings.mysql_port,
             "redis": settings.redis_port,
-            "naive_sync": settings.naive_port,
-            "async_dedup": settings.async_port,
-            "floor": settings.floor_port,
+            **{name: port_of(subject, settings)[1] for name, subject in SERVED.items()},
         }
 
     def __enter__(self) -> Self:

@@ -9,13 +9,15 @@ from functools import partial
 from pathlib import Path
 
 from loadtests.bootstrap import ROOT, find_program
-from loadtests.stack.roles import METRICS, PYTHON_MODULE, Role, answers
+from loadtests.load.progress import PROGRESS
+from loadtests.load.subjects import SUBJECTS, TWINS
+from loadtests.stack.roles import METRICS, PYTHON_MODULE, Role, answers, metrics_address
 from loadtests.stack.servers import LOOPBACK
 from shared.settings import Settings
 
 CONFIG = ROOT / "grafana"
-PROGRESS = "progress.jsonl"
-"""In the run folder: what the generator tells each second."""
+RUN = "BENCH_RUN"
+"""The environment variable in which the exporter is told the name of the run."""
 LIVE = "live"
 PROMETHEUS = "prometheus"
 # Where Linux shares the CPU out by session, nice alone counts only within one, and each process has its own.
@@ -61,16 +63,12 @@ def write_config(run_dir: Path, s: Settings, observers: dict[str, Role]) -> None
 
 def targets(s: Settings, observers: dict[str, Role]) -> dict[str, str]:
     """Return what Prometheus asks, by job."""
-    ports = {
-        "naive_sync": s.naive_metrics_port,
-        "async_dedup": s.async_port,
-        "worker": s.worker_metrics_port,
-        "scheduler": s.scheduler_metrics_port,
-    }
+    twins = {name: metrics_address(SUBJECTS[name], s) for name in TWINS}
+    ports = {"worker": s.worker_metrics_port, "scheduler": s.scheduler_metrics_port}
     exporters = {
         name.removesuffix("_exporter"): role.address for name, role in observers.items() if name != LIVE
     }
-    return {job: f"{s.host}:{port}" for job, port in ports.items()} | exporters
+    return twins | {job: f"{s.host}:{port}" for job, port in ports.items()} | exporters
 
 
 def _role(name: str, port: int, command: list[str], path: str = METRICS) -> Role:

@@ -7,19 +7,22 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from loadtests.load.subjects import ASYNC, FLOOR, SUBJECTS, TWINS, Subject
 from loadtests.stack.servers import LOOPBACK, MySQL, flags, redis_command, redis_is_ready
 from shared.settings import Settings
 
-ROLES_OF = {
-    "naive_sync": ("naive_sync",),
-    "async_dedup": ("async_dedup", "worker", "scheduler"),
-    "floor": ("floor",),
-    "upsert": ("upsert",),
-    "group_upsert": ("group_upsert",),
-    "redis_count": ("redis_count", "worker", "scheduler"),
-}
-"""The processes of each twin, of the floor and of the ladder's steps, in the order in which they start."""
-WITH_WORKERS = ("naive_sync", "async_dedup")
+UNMEASURED = Subject(
+    "unmeasured",
+    "the async twin without the metrics of its hot path.",
+    "loadtests.studies.metrics_cost.unmeasured",
+    "uvicorn",
+    SUBJECTS[ASYNC].style,
+)
+"""Of one study alone."""
+SERVED = {each.name: each for each in (*SUBJECTS.values(), FLOOR, UNMEASURED) if each.app}
+ROLES_OF = {name: (name, *subject.behind) for name, subject in SERVED.items()}
+"""The processes of each subject, in the order in which they start."""
+WITH_WORKERS = TWINS
 """The servers that `WORKERS` is about."""
 HTTP = "async_dedup.protocol:HotPathProtocol"
 HEALTH = "/api/v1/health"
@@ -47,25 +50,32 @@ def define_roles(run_dir: Path, s: Settings, mysql: MySQL) -> dict[str, Role]:
     redis_ready = partial(redis_is_ready, s.redis_port)
     worker = [*PYTHON_MODULE, "async_dedup.worker"]
     scheduler = [*PYTHON_MODULE, "async_dedup.scheduler"]
-    asgi = partial(_uvicorn, s.host)
-    # A variant of a twin never runs beside it, and takes its port.
-    naive = partial(_http, s.host, s.naive_port, "NAIVE_PORT", path=HEALTH)
-    async_ = partial(_http, s.host, s.async_port, "ASYNC_PORT", path=HEALTH)
     return {
         "mysql": Role(LOOPBACK, s.mysql_port, "MYSQL_PORT", mysql.command(), mysql.is_ready),
         "redis": Role(LOOPBACK, s.redis_port, "REDIS_PORT", redis, redis_ready),
-        "naive_sync": naive(_gunicorn("naive_sync.app", s)),
-        "async_dedup": async_(asgi(s.async_port, "async_dedup.app", s.workers)),
         "worker": _http(s.host, s.worker_metrics_port, "WORKER_METRICS_PORT", worker, METRICS),
         "scheduler": _http(s.host, s.scheduler_metrics_port, "SCHEDULER_METRICS_PORT", scheduler, METRICS),
-        "floor": _http(
-            s.host, s.floor_port, "FLOOR_PORT", asgi(s.floor_port, "loadtests.stack.floor"), HEALTH
-        ),
-        "upsert": naive(_gunicorn("loadtests.studies.ladder.upsert", s)),
-        "group_upsert": async_(asgi(s.async_port, "loadtests.studies.ladder.group_upsert")),
-        "redis_count": async_(asgi(s.async_port, "loadtests.studies.ladder.redis_count")),
-        "unmeasured": async_(asgi(s.async_port, "loadtests.studies.metrics_cost.unmeasured")),
+        **{name: _server(subject, s) for name, subject in SERVED.items()},
     }
+
+
+def _server(subject: Subject, s: Settings) -> Role:
+    setting, port = port_of(subject, s)
+    command = _gunicorn(subject, port, s) if subject.server == "gunicorn" else _uvicorn(subject, port, s)
+    return _http(s.host, port, setting.upper(), command, HEALTH)
+
+
+def port_of(subject: Subject, s: Settings) -> tuple[str, int]:
+    """Return the setting and the port: a variant of a twin never runs beside it, and takes its port."""
+    if subject == FLOOR:
+        return "floor_port", s.floor_port
+    return ("naive_port", s.naive_port) if subject.server == "gunicorn" else ("async_port", s.async_port)
+
+
+def metrics_address(subject: Subject, s: Settings) -> str:
+    """Return the "host:port" that a scrape asks."""
+    port = s.naive_metrics_port if subject.server == "gunicorn" else port_of(subject, s)[1]
+    return f"{s.host}:{port}"
 
 
 def _http(host: str, port: int, port_variable: str, command: list[str], path: str) -> Role:
@@ -83,10 +93,10 @@ def answers(host: str, port: int, path: str) -> bool:
         connection.close()
 
 
-def _gunicorn(module: str, s: Settings) -> list[str]:
+def _gunicorn(subject: Subject, port: int, s: Settings) -> list[str]:
     options = {
-        "bind": f"{s.host}:{s.naive_port}",
-        "workers": str(s.workers),
+        "bind": f"{s.host}:{port}",
+        "workers": str(_workers(subject, s)),
         "threads": "64",
         "worker-class": "gthread",
         "worker-connections": "2000",
@@ -95,14 +105,20 @@ def _gunicorn(module: str, s: Settings) -> list[str]:
         "limit-request-line": "8190",
     }
     # Its control socket is one per user, so that two servers would quarrel over it.
-    return [*PYTHON_MODULE, "gunicorn", "--no-control-socket", *flags(options), f"{module}:create_app()"]
+    return [
+        *PYTHON_MODULE,
+        "gunicorn",
+        "--no-control-socket",
+        *flags(options),
+        f"{subject.app}:create_app()",
+    ]
 
 
-def _uvicorn(host: str, port: int, module: str, workers: int = 1) -> list[str]:
+def _uvicorn(subject: Subject, port: int, s: Settings) -> list[str]:
     options = {
-        "host": host,
+        "host": s.host,
         "port": str(port),
-        "workers": str(workers),  # else WEB_CONCURRENCY of the caller's environment counts
+        "workers": str(_workers(subject, s)),  # else WEB_CONCURRENCY of the caller's environment counts
         "loop": "uvloop",
         "http": HTTP,
         "backlog": "4096",
@@ -112,8 +128,12 @@ def _uvicorn(host: str, port: int, module: str, workers: int = 1) -> list[str]:
         *PYTHON_MODULE,
         "uvicorn",
         "--factory",
-        f"{module}:create_app",
+        f"{subject.app}:create_app",
         "--no-access-log",
         "--no-proxy-headers",
         *flags(options),
     ]
+
+
+def _workers(subject: Subject, s: Settings) -> int:
+    return s.workers if subject.name in WITH_WORKERS else 1

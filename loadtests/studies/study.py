@@ -22,9 +22,10 @@ from typing_extensions import TypedDict
 
 from loadtests.analysis.results import RESULTS, Environment
 from loadtests.bootstrap import ROOT
-from loadtests.load.outcomes import write_json
-from loadtests.report.markdown import number, table
-from loadtests.report.terminal import Display
+from loadtests.live.terminal import Display
+from loadtests.load.files import write_json
+from loadtests.report.markdown import table
+from loadtests.report.numbers import number
 from loadtests.report.trials import machine
 from loadtests.stack import Stack, StackError
 from loadtests.stack.process import on_cpus

@@ -1,35 +1,23 @@
 """What loads an implementation in one trial, and what came of it."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import cast
 
-from loadtests.analysis.results import Knee, Level, Timeline
+from loadtests.analysis.results import Knee
+from loadtests.load.measured import Level, Timeline
 from loadtests.load.profiles import Profile, at_rate
+from loadtests.load.progress import Show
 from loadtests.load.workload import Mix
 from loadtests.stack import Stack
-from loadtests.trial.generator import Load, Show, generate
-from loadtests.trial.knee import (
-    OF_KNEE,
-    PRECISION,
-    RATES,
-    SHARES,
-    GeneratorLimit,
-    confirm,
-    find_knee,
-    step_seconds,
-    why_too_much,
-)
-from loadtests.trial.validity import generator_reasons, level_reasons
-
-Rest = Callable[[int], None]
-"""Waits until so many events are recorded, so that a step does not pay for the one before."""
+from loadtests.trial.generator import Load, generate
+from loadtests.trial.knee import Search, step_seconds
+from loadtests.trial.reconcile import Recorded, rest
+from loadtests.trial.validity import level_reasons
 
 
 class Driver:
-    """Loads `base_url`, and sums up what its tests recorded: one for a profile, one for each step of a knee.
+    """Loads `base_url`, and sums up what its tests recorded: one of a profile, one of each rate of a search.
 
     Events are counted by fingerprint. Its methods raise TrialFailed.
     """
@@ -50,46 +38,25 @@ class Driver:
     def run(self, profile: Profile, mix: Mix | None = None) -> None:
         self.timeline = self._add(Load(profile, self.seed, mix=mix))
 
-    def find_knee(self, rest: Rest, rates: Sequence[float] = RATES, precision: float = PRECISION) -> None:
-        self.knee = find_knee(lambda rate: self._try_rate(rate, rest), rates, precision)
+    def follow(self, search: Search, recorded: Recorded | None = None, patience: float = 0.0) -> None:
+        """Offer every rate that `search` asks for.
 
-    def confirm_knee(self, rest: Rest) -> None:
-        """Measure at the knee again, and lower it where it does not hold."""
-        assert self.knee
-        self.knee = confirm(self.knee, lambda rate: self._try_rate(rate, rest, ", again"))
-        if self.knee["rps"]:
-            self.levels[-1]["name"] = f"100{OF_KNEE}"
+        Waits between two of them until all is `recorded`, up to `patience` seconds: none pays for the last.
+        """
+        try:
+            rate = next(search)
+            while True:
+                self._offer(rate)
+                rate = search.send(self.levels[-1])
+                if recorded:
+                    rest(recorded, self.acknowledged.total(), patience)
+        except StopIteration as found:
+            self.knee = found.value
 
-    def measure_below_knee(self, rest: Rest) -> None:
-        """Measure the latency at shares of the knee, where there is one."""
-        knee = self.knee["rps"] if self.knee else None
-        for share in SHARES if knee else ():
-            level = self._step((knee or 0) * share / 100, rest)
-            level["name"] = f"{share}{OF_KNEE}"
-
-    def _try_rate(self, rate: float, rest: Rest, note: str = "") -> str | None:
-        """Once more where it is too much: a hiccup of the machine is not the twin's limit."""
-        with suppress(GeneratorLimit):
-            if self._offer(rate, rest, note) is None:
-                return None
-        self.levels[-1]["name"] += ", first try"
-        return self._offer(rate, rest, note)
-
-    def _offer(self, rate: float, rest: Rest, note: str) -> str | None:
-        level = self._step(rate, rest)
-        level["name"] += note
-        if reasons := generator_reasons(level["generator"]):
-            raise GeneratorLimit("; ".join(reasons))
-        return why_too_much(level)
-
-    def _step(self, rate: float, rest: Rest) -> Level:
-        if self.levels:
-            rest(self.acknowledged.total())
+    def _offer(self, rate: float) -> None:
         # Each step has unique events of its own: they would be repeated ones to the twin otherwise.
         self._add(Load(at_rate(rate, step_seconds(rate)), self.seed, part=f"step{len(self.levels) + 1}-"))
-        level = self.levels[-1]
-        level["profile"] = "knee"
-        return level
+        self.levels[-1]["profile"] = "knee"
 
     def _add(self, load: Load) -> Timeline:
         record = self._generate(load)

@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from loadtests.bootstrap import ROOT
 from loadtests.load.profiles import Profile
+from loadtests.load.progress import PROGRESS, Show
 from loadtests.load.sender import PATIENCE
 from loadtests.load.workload import Mix
 from loadtests.stack import Stack, process
@@ -35,24 +36,12 @@ class Load:
     mix: Mix | None = None
 
 
-class Progress(TypedDict):
-    """How a running test goes: `rate` over the last second, `p95_ms` of the level so far, `failed` in all."""
-
-    users: int
-    rate: int
-    p95_ms: float | None
-    failed: int
-
-
-Show = Callable[[Progress], None]
-
-
 def generate(stack: Stack, base_url: str, load: Load, show: Show) -> dict[str, Any]:
     """Load what listens at `base_url` and return `record.result`, as soon as the last answer is there.
 
     Raises TrialFailed.
     """
-    record, progress = stack.run_dir / "record.json", stack.run_dir / "progress.jsonl"
+    record, progress = stack.run_dir / "record.json", stack.run_dir / PROGRESS
     for path in (record, progress):
         path.unlink(missing_ok=True)
     log = stack.run_dir / "logs" / "generator.log"

@@ -1,47 +1,56 @@
 """The search for the highest rate that a twin keeps up with.
 
+A search only asks: it yields the rate that it wants to know of next, and is sent the level that came of it.
+Whoever drives it offers the rate.
+
 Every twin is offered the same rates on the way up, so that latencies can be compared at equal rates. Then the
 interval between the last rate that it kept up with and the first one that it did not is halved. What is found
 has to hold once more.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Generator, Sequence
 from math import inf, sqrt
 
-from loadtests.analysis.results import Knee, Level
+from loadtests.analysis.overload import why_too_much
+from loadtests.analysis.results import Knee
+from loadtests.load.measured import Level
+from loadtests.load.profiles import OF_KNEE
+from loadtests.trial.validity import generator_reasons
 
-RATES = tuple(50.0 * 2**rung for rung in range(9))
+RATES = tuple(50.0 * 2**doubled for doubled in range(9))
 """Requests per second: 50, 100, ... 12,800."""
 PRECISION = 1.1
 """The rate that was too much, over the knee, at most."""
-STEP_SECONDS = 5.0
 SHARES = (50, 75, 90)
 """Percent of the knee at which the latency is measured in the end."""
-OF_KNEE = " % of the knee"
-"""The end of such a level's name."""
+STEP_SECONDS = 5.0
 STEP_REQUESTS = 700
 """Three trials have enough for a p95."""
-MOST_P95_MS = 50.0
-"""From the moment when a request was due."""
-LEAST_ACHIEVED = 0.99
-"""Of the offered rate."""
-CHANCE = 3
-"""Standard deviations that a number of requests may be above its limit: arrivals are random."""
 
-TryRate = Callable[[float], str | None]
-"""Offers a rate, and returns why it was too much; None where it was not."""
+Search = Generator[float, Level, Knee]
+Tries = Generator[float, Level, tuple[Level, str | None]]
 
 
 class GeneratorLimit(Exception):
     """The generator could not offer a rate; the message says why."""
 
 
-def find_knee(try_rate: TryRate, rates: Sequence[float] = RATES, precision: float = PRECISION) -> Knee:
-    """Climb the `rates`, then halve. No knee where `try_rate` raises GeneratorLimit: it may be higher."""
+def search() -> Search:
+    """Find the knee, confirm it, and measure the latency at shares of it."""
+    found = yield from climb()
+    found = yield from confirm(found)
+    for share in SHARES if found["rps"] else ():
+        level = yield (found["rps"] or 0) * share / 100
+        level["name"] = f"{share}{OF_KNEE}"
+    return found
+
+
+def climb(rates: Sequence[float] = RATES, precision: float = PRECISION) -> Search:
+    """Climb the `rates`, then halve. No knee where the generator is the limit: it may be higher."""
     kept, too_much, limit = 0.0, inf, f"{rates[-1]:.0f}/s is the highest rate that is tried"
     try:
         while rate := _next(kept, too_much, rates, precision):
-            why = try_rate(rate)
+            _, why = yield from _try(rate)
             if why is None:
                 kept = rate
             else:
@@ -51,11 +60,15 @@ def find_knee(try_rate: TryRate, rates: Sequence[float] = RATES, precision: floa
     return Knee(rps=kept or None, limit=limit)
 
 
-def confirm(found: Knee, try_rate: TryRate) -> Knee:
+def confirm(found: Knee) -> Search:
     """Lower the knee until the twin keeps up with it again: of two rates the luckier one was taken."""
     rps, limit = found["rps"], found["limit"]
     try:
-        while rps and (why := try_rate(rps)):
+        while rps:
+            level, why = yield from _try(rps, ", again")
+            if why is None:
+                level["name"] = f"100{OF_KNEE}"
+                break
             limit = f"at {rps:.0f}/s, tried again, {why}"
             rps = rps / PRECISION if rps > RATES[0] else None
     except GeneratorLimit as error:
@@ -63,31 +76,24 @@ def confirm(found: Knee, try_rate: TryRate) -> Knee:
     return Knee(rps=rps, limit=limit)
 
 
+def _try(rate: float, note: str = "") -> Tries:
+    """Return the level, and why its rate is too much; tried twice, for a hiccup of the machine is not."""
+    level = yield rate
+    level["name"] += note
+    if not generator_reasons(level["generator"]) and why_too_much(level) is None:
+        return level, None
+    level["name"] += ", first try"
+    level = yield rate
+    level["name"] += note
+    if reasons := generator_reasons(level["generator"]):
+        raise GeneratorLimit("; ".join(reasons))
+    return level, why_too_much(level)
+
+
 def _next(kept: float, too_much: float, rates: Sequence[float], precision: float) -> float | None:
     if too_much == inf:
         return next((rate for rate in rates if rate > kept), None)
     return sqrt(kept * too_much) if kept and too_much / kept > precision else None
-
-
-def why_too_much(level: Level) -> str | None:
-    """Return why a level of the open model shows that its rate was too much; None where it was not.
-
-    By Little's law, a twin that answers within 50 ms has the requests of 50 ms in flight.
-    """
-    offered, p95 = level["offered_rps"] or 0.0, (level["due_latency_ms"] or {}).get("p95")
-    within_limit = offered * MOST_P95_MS / 1000
-    chance = CHANCE * sqrt(within_limit)
-    missing = (offered - level["achieved_rps"]) * level["seconds"]
-    growth = level["in_flight_at_end"] - level["in_flight_at_start"]
-    if p95 is None:
-        return "no request succeeded"
-    if p95 >= MOST_P95_MS:
-        return f"the p95 was {p95:,.0f} ms"
-    if missing > offered * level["seconds"] * (1 - LEAST_ACHIEVED) + chance:
-        return f"{level['achieved_rps'] / offered:.1%} of the offered rate was answered"
-    if growth > within_limit + chance:
-        return f"the backlog grew by {growth} requests"
-    return None
 
 
 def step_seconds(rate: float) -> float:

@@ -7,24 +7,22 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from rich.console import Console
-
 from loadtests.analysis.pairs import capacity, compare, control
-from loadtests.analysis.results import Environment, Knee, Level, Results, Trial, Turn
-from loadtests.live.exporter import RUN
-from loadtests.report.terminal import Display
+from loadtests.analysis.results import Environment, Knee, Results, Trial, Turn
+from loadtests.live.terminal import Display
+from loadtests.load.measured import Level
+from loadtests.load.progress import Show
+from loadtests.load.subjects import OTHER
 from loadtests.stack import Stack
-from loadtests.stack.attached import Running
-from loadtests.stack.observers import LIVE, PROMETHEUS
+from loadtests.stack.attached import Attached
+from loadtests.stack.observers import LIVE, PROMETHEUS, RUN
 from loadtests.stack.process import on_cpus
 from loadtests.trial import audits, environment
-from loadtests.trial.generator import Show, TrialFailed
+from loadtests.trial.generator import TrialFailed
 from loadtests.trial.over_http import check_health
 from loadtests.trial.plan import parts, planned_seconds, turns
 from loadtests.trial.trial import run_floor, run_other, run_trial
 from shared.settings import Settings
-
-OTHER = "other"
 
 
 class Measurement:
@@ -38,14 +36,14 @@ class Measurement:
         subjects = [*options.twins, *([OTHER] if options.host else [])]
         self._parts = parts(options.profile, options.pairs)
         self._turns = {part.profile: turns(part, subjects, options.seed) for part in self._parts}
-        self._seconds = planned_seconds(self._parts, len(subjects))
+        self.planned_seconds = planned_seconds(self._parts, len(subjects))
         self._environment: Environment | None = None
         self._floor: list[Level] = []
         self._floor_knee: Knee | None = None
         self._failed: list[str] = []
         self.trials: list[Trial] = []
 
-    def run(self, console: Console, keep: Callable[[], None]) -> None:
+    def run(self, display: Display, keep: Callable[[], None]) -> None:
         """Measure all, and call `keep` after each trial. One that fails is missing, and the others go on.
 
         Raises StackError, and TrialFailed where there is nobody to measure.
@@ -58,7 +56,7 @@ class Measurement:
             self._stack() as stack,
             # What shows, probes and waits must not cost a twin anything.
             on_cpus(stack.generator_cpus()),
-            Display(console, self._seconds) as display,
+            display,
         ):
             display.step("starting MySQL and Redis")
             for role in ("mysql", "redis"):
@@ -76,7 +74,7 @@ class Measurement:
                         self.trials.append(self._trial(stack, turn, display.load))
                     except TrialFailed as error:
                         self._failed.append(f"{profile}, pair {turn.pair}, {turn.twin}: {error}")
-                        console.print(f"Failed: {self._failed[-1]}", soft_wrap=True)
+                        display.say(f"Failed: {self._failed[-1]}")
                     else:
                         keep()
             if self.trials and stack.alive(PROMETHEUS):
@@ -109,7 +107,7 @@ class Measurement:
 
     def _stack(self) -> Stack:
         if self._options.running:
-            return Running(self._options.run_dir, Settings())
+            return Attached(self._options.run_dir, Settings())
         return Stack(self._options.run_dir, Settings(), pin=True)
 
     def _add_floor(self, levels: list[Level], knee: Knee | None) -> None:

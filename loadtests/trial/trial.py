@@ -1,22 +1,22 @@
 """One trial: a fresh twin, the load, the drain, and every count checked."""
 
 import time
-from functools import partial
 from math import inf
 from typing import TypedDict
 
-from loadtests.analysis.results import Knee, Level, Machine, Reconciliation, Trial, Turn
+from loadtests.analysis.results import Knee, Machine, Reconciliation, Trial, Turn
+from loadtests.load.measured import Level
 from loadtests.load.percentiles import percentiles
 from loadtests.load.profiles import PROFILES
+from loadtests.load.progress import PROGRESS, Show, audit_line, tell
+from loadtests.load.subjects import OTHER, SUBJECTS
 from loadtests.stack import Stack
-from loadtests.stack.observers import PROGRESS
-from loadtests.trial import audits, plan, time_spent
+from loadtests.trial import knee, plan, time_spent
 from loadtests.trial.driver import Driver
-from loadtests.trial.generator import Show
 from loadtests.trial.observation import Observation, roles
 from loadtests.trial.over_http import Listing
 from loadtests.trial.prober import Prober
-from loadtests.trial.reconcile import Connection, Recorded, Table, connect, drain, reconcile, rest
+from loadtests.trial.reconcile import Connection, Recorded, Table, connect, drain, reconcile
 from loadtests.trial.statements import Statements
 from loadtests.trial.validity import trial_reasons
 
@@ -48,7 +48,7 @@ def run_trial(stack: Stack, turn: Turn, seed: int, show: Show) -> Trial:
     try:
         with connect(stack.settings) as mysql:
             found = _measure(stack, turn, mysql, Driver(stack, stack.base_url(turn.twin), seed, show))
-            audits.tell(stack.run_dir / PROGRESS, turn.twin, found["reconcile"])
+            tell(stack.run_dir / PROGRESS, audit_line(turn.twin, found["reconcile"]))
             return found
     finally:
         stack.stop_twin(turn.twin)
@@ -82,7 +82,7 @@ def run_other(stack: Stack, turn: Turn, host: str, show: Show) -> Trial:
             machine={**observed.machine, "others_share": 0.0},
         ),
     )
-    audits.tell(stack.run_dir / PROGRESS, turn.twin, found["reconcile"])
+    tell(stack.run_dir / PROGRESS, audit_line(turn.twin, found["reconcile"]))
     return found
 
 
@@ -92,7 +92,7 @@ def run_floor(stack: Stack, profile: str, seed: int, show: Show) -> tuple[list[L
     try:
         driver = Driver(stack, stack.base_url("floor"), seed, show)
         if profile == plan.KNEE:
-            driver.find_knee(lambda _: None, precision=inf)
+            driver.follow(knee.climb(precision=inf))
         else:
             driver.run(plan.floor_profile(profile))
         return driver.levels, driver.knee
@@ -135,19 +135,17 @@ def _measure(stack: Stack, turn: Turn, mysql: Connection, driver: Driver) -> Tri
 
 def _drive(driver: Driver, profile: str, recorded: Recorded, settle: float) -> None:
     if profile == plan.KNEE:
-        rested = partial(rest, recorded, limit=settle)
-        driver.find_knee(rested)
-        driver.confirm_knee(rested)
-        driver.measure_below_knee(rested)
+        driver.follow(knee.search(), recorded, settle)
     else:
         driver.run(PROFILES[profile])
 
 
 def _patience(stack: Stack, twin: str) -> float:
     """Return the seconds without any change after which what is missing in `twin` will not come."""
-    if twin == "naive_sync":
-        return SETTLED_WITHOUT_BUFFER
-    return FLUSHES_TO_SETTLE * stack.settings.flush_interval
+    subject = SUBJECTS[twin]
+    if subject.behind or subject.name == OTHER:
+        return FLUSHES_TO_SETTLE * stack.settings.flush_interval
+    return SETTLED_WITHOUT_BUFFER
 
 
 def _trial(turn: Turn, driver: Driver, outcome: Outcome) -> Trial:

@@ -7,7 +7,9 @@ not. What concerns the machine or the processes spoils the whole trial.
 from collections.abc import Mapping
 from typing import Any
 
-from loadtests.analysis.results import Generator, Machine, Reconciliation
+from loadtests.analysis.results import Machine, Reconciliation
+from loadtests.load.measured import Generator
+from loadtests.load.subjects import SUBJECTS
 
 MOST_CPU = 0.9
 """Of its core. Above, requests wait for the generator and not for the twin."""
@@ -44,7 +46,7 @@ def generator_reasons(generator: Generator) -> list[str]:
 def trial_reasons(twin: str, counts: Reconciliation, machine: Machine) -> list[str]:
     """Return why a whole trial can't be compared. That the naive twin loses counts is its result.
 
-    Nor is it known which counts a third implementation promises.
+    What a third implementation promises is not known.
     """
     reasons = []
     if machine["stolen_share"] > MOST_STOLEN:
@@ -53,6 +55,6 @@ def trial_reasons(twin: str, counts: Reconciliation, machine: Machine) -> list[s
         reasons.append(f"{machine['others_share']:.0%} of the CPU time went to other work on this machine")
     if machine["restarted"]:
         reasons.append(f"died or restarted: {', '.join(machine['restarted'])}")
-    if twin == "async_dedup" and (counts["lost"] or counts["extra"]):
+    if SUBJECTS[twin].promises_counts and (counts["lost"] or counts["extra"]):
         reasons.append(f"counts do not reconcile: {counts['lost']} lost, {counts['extra']} extra")
     return reasons

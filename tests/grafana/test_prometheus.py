@@ -9,9 +9,9 @@ import pytest
 
 from loadtests.bootstrap import ROOT
 from loadtests.load.profiles import SMOKE
+from loadtests.load.progress import FOUND
 from loadtests.stack import Stack, observers
 from loadtests.stack.__main__ import observed as told
-from loadtests.trial.audits import FOUND
 from tests import client
 from tests.conftest import free_settings
 from tests.observed import TWINS, Observed, seen

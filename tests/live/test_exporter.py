@@ -10,8 +10,7 @@ from typing import Any
 from prometheus_client import REGISTRY
 
 from loadtests.live.exporter import View, follow
-from loadtests.load.progress import Tail
-from loadtests.trial import audits
+from loadtests.load.progress import Tail, audit_line, tell
 from tests.live.test_live import FOUND
 from tests.parts import wait_until
 
@@ -105,7 +104,7 @@ def test_what_the_audits_found_adds_up_and_is_no_load(tmp_path: Path) -> None:
 
     def tell_until_silence() -> bool:
         nonlocal told
-        audits.tell(path, "naive_sync", FOUND)
+        tell(path, audit_line("naive_sync", FOUND))
         told += 1
         return value("loadtest_users") == 0
 

@@ -17,10 +17,8 @@ from loadtests.live.client_view import OTHER, Generator, Load
 from loadtests.live.counts import REQUEST_BUCKETS, REQUESTS, Counters, Growth, Window, parse, quantile
 from loadtests.live.feed import KEPT, Feed
 from loadtests.live.sampler import Sample, Sampler
-from loadtests.load.progress import SILENCE
+from loadtests.load.progress import PROGRESS, SILENCE, audit_line, tell
 from loadtests.stack import Stack
-from loadtests.stack.observers import PROGRESS
-from loadtests.trial import audits
 from shared.event import PATH
 from shared.metrics import BUCKETS
 from tests import client
@@ -155,8 +153,8 @@ def test_what_the_audits_found_adds_up_and_is_no_load(tmp_path: Path) -> None:
     assert generator.look(0.0, {}) is not None
     assert generator.audits.sums == {}
     for lost in (5, 2):
-        audits.tell(path, "naive_sync", FOUND | {"lost": lost})
-    audits.tell(path, "async_dedup", FOUND)
+        tell(path, audit_line("naive_sync", FOUND | {"lost": lost}))
+    tell(path, audit_line("async_dedup", FOUND))
     assert generator.look(SILENCE + 0.1, {}) is None, "the load has ended"
     assert generator.audits.sums == {
         "naive_sync": {"acknowledged": 200, "recorded": 190, "lost": 7, "extra": 2},

@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, Page, expect
 from loadtests.live.feed import Feed
 from loadtests.live.sampler import Sample, Sampler
 from loadtests.live.server import FILES, serve
+from loadtests.load.progress import PROGRESS
 from loadtests.stack import Stack
-from loadtests.stack.observers import PROGRESS
 from shared.fingerprint import fingerprint
 from tests import client
 from tests.browser import chromium

@@ -1,29 +1,30 @@
-"""The recorder keeps every request, and knows which events may have been kept by a server."""
+"""Every request is kept, and which events a server may have kept is known."""
 
 from pathlib import Path
 from time import perf_counter
 
 import pytest
 
-from loadtests.load.outcomes import Recorder, write_json
+from loadtests.load.files import write_json
+from loadtests.load.outcomes import Outcomes
 from shared.fingerprint import fingerprint
 
 
 @pytest.fixture
-def recorder() -> Recorder:
-    return Recorder(perf_counter())
+def outcomes() -> Outcomes:
+    return Outcomes(perf_counter())
 
 
-def add(recorder: Recorder, outcome: str, message: str = "m", sent: float = 0.0) -> None:
-    at = recorder.began + sent
-    recorder.add(message, at, at, at, outcome)
+def add(outcomes: Outcomes, outcome: str, message: str = "m", sent: float = 0.0) -> None:
+    at = outcomes.began + sent
+    outcomes.add(message, at, at, at, outcome)
 
 
-def test_a_success_is_acknowledged(recorder: Recorder) -> None:
-    add(recorder, "200")
-    add(recorder, "201")
-    assert recorder.packed()["acknowledged"] == {fingerprint("m"): 2}
-    assert recorder.packed()["failed"] == {}
+def test_a_success_is_acknowledged(outcomes: Outcomes) -> None:
+    add(outcomes, "200")
+    add(outcomes, "201")
+    assert outcomes.packed()["acknowledged"] == {fingerprint("m"): 2}
+    assert outcomes.packed()["failed"] == {}
 
 
 @pytest.mark.parametrize(
@@ -31,29 +32,29 @@ def test_a_success_is_acknowledged(recorder: Recorder) -> None:
     [("500", 0), ("unsent", 0), ("503", 1), ("timeout", 1), ("connection", 1), ("abandoned", 1)],
 )
 def test_unanswered_are_those_whose_event_may_have_been_kept(
-    recorder: Recorder, outcome: str, unanswered: int
+    outcomes: Outcomes, outcome: str, unanswered: int
 ) -> None:
-    add(recorder, outcome)
-    packed = recorder.packed()
+    add(outcomes, outcome)
+    packed = outcomes.packed()
     assert packed["failed"] == {outcome: 1}
     assert packed["acknowledged"] == {}
     assert sum(packed["unanswered"].values()) == unanswered
 
 
-def test_times_are_those_since_the_start(recorder: Recorder) -> None:
-    began = recorder.began
-    recorder.add("m", began + 1, began + 2, began + 3, "200")
-    assert (recorder.due[0], recorder.ready[0], recorder.sent[0]) == pytest.approx((1, 2, 3))
-    assert 0 <= recorder.ended[0] <= perf_counter() - began
+def test_times_are_those_since_the_start(outcomes: Outcomes) -> None:
+    began = outcomes.began
+    outcomes.add("m", began + 1, began + 2, began + 3, "200")
+    assert (outcomes.due[0], outcomes.ready[0], outcomes.sent[0]) == pytest.approx((1, 2, 3))
+    assert 0 <= outcomes.ended[0] <= perf_counter() - began
 
 
-def test_p95_so_far_comes_from_all_of_a_level_and_of_no_other(recorder: Recorder) -> None:
+def test_p95_so_far_comes_from_all_of_a_level_and_of_no_other(outcomes: Outcomes) -> None:
     for _ in range(50):
-        add(recorder, "200", sent=-100)
+        add(outcomes, "200", sent=-100)
     for number in range(10_000):
-        add(recorder, "200", sent=-number / 10_000)
-    assert recorder.p95_since(50) == pytest.approx(950, abs=200)
-    assert recorder.p95_since(10_050) is None
+        add(outcomes, "200", sent=-number / 10_000)
+    assert outcomes.p95_since(50) == pytest.approx(950, abs=200)
+    assert outcomes.p95_since(10_050) is None
 
 
 def test_a_file_is_written_at_once(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from loadtests.report.terminal import Display
+from loadtests.live.terminal import Display
 from loadtests.stack import Stack
 from loadtests.studies.study import Measured, Setup
 from tests.parts import alone

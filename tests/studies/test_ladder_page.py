@@ -4,19 +4,19 @@ import json
 from itertools import pairwise
 
 from loadtests.analysis.results import Results, newest
-from loadtests.analysis.summary import COLUMNS
-from loadtests.studies.ladder.page import FOLDER, PAGE, STEPS, render
+from loadtests.load.subjects import RUNGS, SUBJECTS
+from loadtests.studies.ladder.page import FOLDER, PAGE, render
 from tests.samples import level, results, trial
 
 P95S = {"naive_sync": 400.0, "upsert": 200.0, "group_upsert": 20.0, "redis_count": 25.0, "async_dedup": 12.5}
 
 
 def ladder() -> Results:
-    """Three pairs; the naive step loses 7 events in each, and 500 users are the last level."""
+    """Three pairs; the naive rung loses 7 events in each, and 500 users are the last level."""
     trials = [
-        trial(pair, step, p95, lost=7 if step == "naive_sync" else 0)
+        trial(pair, rung, p95, lost=7 if rung == "naive_sync" else 0)
         for pair in (1, 2, 3)
-        for step, p95 in P95S.items()
+        for rung, p95 in P95S.items()
     ]
     for each in trials:
         each["levels"].append(level(500, P95S[each["twin"]]))
@@ -29,23 +29,25 @@ def test_the_page_is_what_the_newest_run_makes() -> None:
     assert (PAGE.read_text() if PAGE.exists() else None) == made
 
 
-def test_every_step_can_be_measured_and_is_described() -> None:
-    assert list(STEPS) == [each for each in COLUMNS if each != "other"]
-    assert STEPS["upsert"] == "the same app, but one statement, and the database adds."
+def test_every_rung_is_described() -> None:
+    assert RUNGS[0] == "naive_sync"
+    assert RUNGS[-1] == "async_dedup"
+    assert "| `upsert` | the same app, but one statement, and the database adds. |" in render(ladder())
+    assert all(f"| `{rung}` | {SUBJECTS[rung].about} |" in render(ladder()) for rung in RUNGS)
 
 
-def test_the_step_that_bought_most_is_named() -> None:
+def test_the_rung_that_bought_most_is_named() -> None:
     text = render(ladder())
-    assert "At 500 users the step to `group_upsert` bought most" in text
+    assert "At 500 users the rung `group_upsert` bought most" in text
     assert "has 10.00 times its p95, 66% of the way on a logarithmic scale. " in text
-    assert "All steps, in their order: 2.00 x 10.00 x 0.80 x 2.00." in text
+    assert "All rungs, in their order: 2.00 x 10.00 x 0.80 x 2.00." in text
 
 
-def test_the_ratio_is_that_of_the_step_before() -> None:
+def test_the_ratio_is_that_of_the_rung_before() -> None:
     text = render(ladder())
-    for before, step in pairwise(P95S):
-        ratio = P95S[before] / P95S[step]
-        assert f"| `{step}` | {ratio:.2f} ({ratio:.2f} to {ratio:.2f}) |" in text
+    for before, rung in pairwise(P95S):
+        ratio = P95S[before] / P95S[rung]
+        assert f"| `{rung}` | {ratio:.2f} ({ratio:.2f} to {ratio:.2f}) |" in text
 
 
 def test_the_figures_are_those_of_the_trials() -> None:
@@ -54,11 +56,11 @@ def test_the_figures_are_those_of_the_trials() -> None:
     assert "| `async_dedup` | 12.5 | 12.5 | 95 | 3.50 | 3,000 | 0 |" in text
 
 
-def test_with_a_step_missing_none_bought_most() -> None:
+def test_with_a_rung_missing_none_bought_most() -> None:
     made = ladder()
     made["trials"] = [each for each in made["trials"] if each["twin"] != "redis_count"]
     text = render(made)
-    assert "not every step has a valid p95" in text
+    assert "not every rung has a valid p95" in text
     assert "| `redis_count` | - | - | - | - | 0 | 0 |" in text
 
 

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from rich.console import Console
 
-from loadtests.report.terminal import Display
+from loadtests.live.terminal import Display
 from loadtests.stack import StackError
 from loadtests.stack.process import on_cpus
 from loadtests.studies import study

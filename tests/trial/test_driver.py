@@ -5,7 +5,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from loadtests.trial import driver
+from loadtests.trial import driver, knee
 from loadtests.trial.driver import Driver
 from loadtests.trial.generator import Load
 from tests.samples import level
@@ -31,27 +31,25 @@ def names(of: Driver) -> list[str]:
 
 def test_where_the_generator_is_starved_there_is_no_knee(monkeypatch: pytest.MonkeyPatch) -> None:
     starved = driver_with(500.0, monkeypatch)
-    starved.find_knee(Mock(), rates=(100.0,))
+    starved.follow(knee.search())
     assert starved.knee
     assert starved.knee["rps"] is None
-    assert starved.knee["limit"].startswith("at 100/s the generator")
-    starved.confirm_knee(Mock())
-    starved.measure_below_knee(Mock())
-    assert names(starved) == ["100/s, first try", "100/s"]
+    assert starved.knee["limit"].startswith("at 50/s the generator")
+    assert names(starved) == ["50/s, first try", "50/s"]
+    assert not any(level["valid"] for level in starved.levels)
 
 
 def test_a_rate_that_a_hiccup_made_too_much_is_tried_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver, "why_too_much", Mock(side_effect=["slow", None, "slow", "slow"]))
+    monkeypatch.setattr(knee, "why_too_much", Mock(side_effect=["slow", None, "slow", "slow"]))
     steps = driver_with(1.0, monkeypatch)
-    steps.find_knee(Mock(), rates=(50.0, 60.0), precision=2)
+    steps.follow(knee.climb(rates=(50.0, 60.0), precision=2))
     assert steps.knee == {"rps": 50.0, "limit": "at 60/s slow"}
     assert names(steps) == ["50/s, first try", "50/s", "60/s, first try", "60/s"]
 
 
 def test_the_knee_has_to_hold_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver, "why_too_much", Mock(side_effect=[None, "slow", "slow", None, None]))
+    monkeypatch.setattr(knee, "why_too_much", Mock(side_effect=["slow", "slow", None]))
     steps = driver_with(1.0, monkeypatch)
-    steps.find_knee(Mock(), rates=(110.0,))
-    steps.confirm_knee(Mock())
+    steps.follow(knee.confirm({"rps": 110.0, "limit": ""}))
     assert steps.knee == {"rps": pytest.approx(100.0), "limit": "at 110/s, tried again, slow"}
-    assert names(steps) == ["110/s", "110/s, again, first try", "110/s, again", "100 % of the knee"]
+    assert names(steps) == ["110/s, again, first try", "110/s, again", "100 % of the knee"]

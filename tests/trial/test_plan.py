@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests.analysis.pairs import FLOORS
-from loadtests.analysis.summary import TWINS
 from loadtests.load.profiles import PROFILES
+from loadtests.load.subjects import TWINS
 from loadtests.load.workload import MEAN_THINK_SECONDS
 from loadtests.trial.plan import FLOOR_SECONDS, PAIRS, Part, floor_profile, parts, planned_seconds, turns
 

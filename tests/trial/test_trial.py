@@ -11,10 +11,10 @@ import pytest
 from loadtests import bench
 from loadtests.analysis.results import Trial, Turn
 from loadtests.load.profiles import PROFILES, SMOKE, at_rate
+from loadtests.load.progress import Progress, Show
 from loadtests.stack import Stack
-from loadtests.trial import driver
+from loadtests.trial import driver, knee
 from loadtests.trial.driver import Driver
-from loadtests.trial.generator import Progress, Show
 from loadtests.trial.reconcile import Table, connect, rest
 from loadtests.trial.trial import run_trial
 from tests.parts import alone
@@ -133,24 +133,17 @@ def test_the_steps_of_a_knee_are_levels_with_events_of_their_own(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(driver, "step_seconds", lambda _: 1.0)
-    monkeypatch.setattr(driver, "generator_reasons", lambda _: [])  # other tests may run beside this one
-    monkeypatch.setattr(driver, "why_too_much", lambda _: None)
-    monkeypatch.setattr(driver, "SHARES", (50,))
+    monkeypatch.setattr(knee, "generator_reasons", lambda _: [])  # other tests may run beside this one
+    monkeypatch.setattr(knee, "why_too_much", lambda _: None)
     stack.start_twin("async_dedup")
     steps = Driver(stack, stack.base_url("async_dedup"), seed=1, show=lambda _: None)
     with connect(stack.settings) as mysql:
         table = Table(mysql)
-
-        def rested(acknowledged: int) -> None:
-            rest(table, acknowledged, limit=20)
-            assert table.total() == acknowledged
-
-        steps.find_knee(rested, rates=(50.0, 100.0))
-        steps.measure_below_knee(rested)
-        rested(steps.acknowledged.total())
+        steps.follow(knee.climb(rates=(50.0, 100.0)), table, 20.0)
+        rest(table, steps.acknowledged.total(), limit=20)
         assert table.counts() == steps.acknowledged
     assert steps.knee == {"rps": 100.0, "limit": "100/s is the highest rate that is tried"}
-    assert [level["name"] for level in steps.levels] == ["50/s", "100/s", "50 % of the knee"]
+    assert [level["name"] for level in steps.levels] == ["50/s", "100/s"]
     assert {level["profile"] for level in steps.levels} == {"knee"}
     # A unique message that a second step sends again would be seen twice.
     assert sum(seen == 1 for seen in steps.acknowledged.values()) > 0.2 * steps.acknowledged.total()

@@ -7,7 +7,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from loadtests.analysis.results import Generator, Machine, Reconciliation
+from loadtests.analysis.results import Machine, Reconciliation
+from loadtests.load.measured import Generator
 from loadtests.stack import Stack
 from loadtests.trial.observation import Observation, cpu_seconds, machine_shares
 from loadtests.trial.validity import level_reasons, trial_reasons

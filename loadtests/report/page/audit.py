@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from loadtests.analysis.results import Level, Reconciliation, Results, Trial
+from loadtests.analysis.results import Reconciliation, Results, Trial
 from loadtests.analysis.summary import level_reasons, reasons
-from loadtests.report.markdown import number
+from loadtests.load.measured import Level
+from loadtests.report.numbers import number
 from loadtests.report.page.parts import Section, table
 
 COUNTS = ("acknowledged", "unanswered", "recorded", "lost", "extra")

@@ -5,16 +5,15 @@ from collections.abc import Callable
 from statistics import median
 
 from loadtests.analysis.results import Results
-from loadtests.analysis.summary import LevelId, failures, knee, level_ids, levels_of, profiles
-from loadtests.report.markdown import factor, number
+from loadtests.analysis.summary import LevelId, failures, knee, level_ids, levels_of, measured, profiles
+from loadtests.report.numbers import factor, number
 from loadtests.report.page.figures import (
     Spread,
     achieved,
     closed_profiles,
-    measured,
+    everyone,
+    latency_spread,
     open_profiles,
-    percentile,
-    twins,
 )
 from loadtests.report.page.latency import LOAD, MILLISECONDS, with_spread
 from loadtests.report.page.parts import (
@@ -42,7 +41,7 @@ def rates(results: Results) -> Section:
         ids = level_ids(results, profile)
         series = [
             with_spread(subject, [achieved(results, subject, level_id) for level_id in ids])
-            for subject in measured(results)
+            for subject in everyone(results)
         ]
         drawn = chart("successful answers", LOAD, PER_SECOND, [level_id.name for level_id in ids], series)
         parts += panel(f"rate-{profile}", [{"name": profile, "charts": [drawn]}], f"Profile {profile}")
@@ -84,23 +83,24 @@ def _achieved(results: Results, profile: str) -> Chart:
     )
     drawn["marks"] = [
         {"at": rounded(rate) or 0.0, "text": twin}
-        for twin in measured(results)
+        for twin in everyone(results)
         if (rate := knee(results, twin))
     ]
     return drawn
 
 
 def _latency(results: Results, profile: str) -> Chart:
-    return _by_rate(
-        results, profile, "p95", MILLISECONDS, lambda subject, name: percentile(results, subject, name, "p95")
-    )
+    def p95(subject: str, level_id: LevelId) -> Spread | None:
+        return latency_spread(results, subject, level_id, "p95")
+
+    return _by_rate(results, profile, "p95", MILLISECONDS, p95)
 
 
 def _by_rate(
     results: Results, profile: str, title: str, y: Axis, value: Callable[[str, LevelId], Spread | None]
 ) -> Chart:
     """Return a chart over the offered rate; a level whose rate differs by trial is at the median."""
-    points: dict[str, dict[float, Spread | None]] = {subject: {} for subject in measured(results)}
+    points: dict[str, dict[float, Spread | None]] = {subject: {} for subject in everyone(results)}
     for subject, line in points.items():
         for level_id in level_ids(results, profile):
             offered = [level["offered_rps"] or 0.0 for level in levels_of(results, subject, level_id)]
@@ -136,12 +136,12 @@ def _knees(results: Results, profile: str) -> list[Panel | Table]:
 def failed(results: Results) -> Section:
     by_level = {
         f"{level_id.profile}, {level_id.name}": {
-            twin: failures(results, twin, level_id) for twin in twins(results)
+            twin: failures(results, twin, level_id) for twin in measured(results)
         }
         for profile in profiles(results)
         for level_id in level_ids(results, profile)
     }
-    total = {twin: sum((each[twin] for each in by_level.values()), Counter()) for twin in twins(results)}
+    total = {twin: sum((each[twin] for each in by_level.values()), Counter()) for twin in measured(results)}
     views: list[View] = [
         {"name": name, "charts": [bars("failed requests", "number", of)]}
         for name, of in {"all levels": total, **by_level}.items()

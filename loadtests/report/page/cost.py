@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from loadtests.analysis.results import Results, Trial
-from loadtests.analysis.summary import client_mean, per_thousand, profiles, trials_of
-from loadtests.report.markdown import number
-from loadtests.report.page.figures import closed_profiles, merge, spread, twins
+from loadtests.analysis.summary import client_mean, measured, per_thousand, profiles, trials_of
+from loadtests.report.numbers import number
+from loadtests.report.page.figures import closed_profiles, merge, spread
 from loadtests.report.page.latency import MILLISECONDS, with_spread
 from loadtests.report.page.parts import Chart, Panel, Section, Table, View, axis, bars, chart, panel, table
 
@@ -72,7 +72,7 @@ def _by_profile(
     """Return a panel with a view for each profile; `draw` is given the valid trials by twin."""
     views: list[View] = []
     for profile in names:
-        trials = {twin: trials_of(results, twin, profile) for twin in twins(results)}
+        trials = {twin: trials_of(results, twin, profile) for twin in measured(results)}
         views.append({"name": profile, "charts": [draw(trials)]})
     return panel(name, views, control="Profile")
 
@@ -80,7 +80,7 @@ def _by_profile(
 def _tables(results: Results, value: Callable[[Trial], Parts]) -> list[Panel | Table]:
     """Return a table for each profile: the medians of all that `value` names, by twin."""
     tables: list[Panel | Table] = []
-    columns_of = twins(results)
+    columns_of = measured(results)
     for profile in profiles(results):
         columns = {twin: _medians(trials_of(results, twin, profile), value) for twin in columns_of}
         names = dict.fromkeys(name for column in columns.values() for name in column)

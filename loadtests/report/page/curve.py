@@ -6,7 +6,7 @@ from hdrh.histogram import HdrHistogram
 
 from loadtests.analysis.results import Results
 from loadtests.analysis.summary import LevelId, level_ids, levels_of, profiles
-from loadtests.report.page.figures import measured, merge
+from loadtests.report.page.figures import everyone, merge
 from loadtests.report.page.latency import MILLISECONDS
 from loadtests.report.page.parts import Chart, Section, Series, View, axis, chart, panel, rounded
 from loadtests.report.verdict import headline
@@ -36,7 +36,7 @@ def curves(results: Results) -> Section:
 
 
 def _curve(results: Results, level_id: LevelId) -> Chart:
-    merged = {subject: merge(levels_of(results, subject, level_id)) for subject in measured(results)}
+    merged = {subject: merge(levels_of(results, subject, level_id)) for subject in everyone(results)}
     ends = {subject: each.get_total_count() / SLOWEST_LEFT for subject, each in merged.items() if each}
     steps = int(log10(max([1.0, *ends.values()])) * POINTS_PER_DECADE)
     at = [float(f"{10 ** (step / POINTS_PER_DECADE):.6g}") for step in range(steps + 1)]

@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from loadtests.analysis.results import Ratio, Results
-from loadtests.report.markdown import factor
-from loadtests.report.page.figures import twins
+from loadtests.analysis.summary import measured
+from loadtests.report.numbers import factor
 from loadtests.report.verdict import headline, spread
 
 
@@ -22,7 +22,7 @@ def facts(results: Results) -> list[Fact]:
     if last and last["p95_ratio"]:
         found.insert(0, _ratio(f"p95 ratio, {last['level']}", last["p95_ratio"]))
     found += [_ratio("ratio of the knees", each["knee_ratio"]) for each in results["capacity"][:1]]
-    for twin in twins(results):
+    for twin in measured(results):
         counts = [trial["reconcile"] for trial in trials if trial["twin"] == twin]
         lost, acknowledged = (sum(count[key] for count in counts) for key in ("lost", "acknowledged"))
         found.append(Fact(f"lost by {twin}", f"{lost:,}", f"of {acknowledged:,} acknowledged events"))

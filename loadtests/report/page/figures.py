@@ -7,8 +7,10 @@ from typing import NamedTuple
 from hdrh.histogram import HdrHistogram
 
 from loadtests.analysis.pairs import FLOORS, latency
-from loadtests.analysis.results import Level, Results
-from loadtests.analysis.summary import LevelId, levels_of, profiles, subjects
+from loadtests.analysis.results import Results
+from loadtests.analysis.summary import LevelId, levels_of, measured, profiles
+from loadtests.load.measured import Level
+from loadtests.load.subjects import FLOOR
 
 
 class Spread(NamedTuple):
@@ -23,7 +25,7 @@ def spread(values: Iterable[float | None]) -> Spread | None:
     return Spread(median(known), min(known), max(known)) if known else None
 
 
-def percentile(results: Results, subject: str, level_id: LevelId, name: str) -> Spread | None:
+def latency_spread(results: Results, subject: str, level_id: LevelId, name: str) -> Spread | None:
     """Return a level's percentile over its valid trials; None with too few requests to publish it."""
     levels = levels_of(results, subject, level_id)
     if sum(level["acknowledged"] for level in levels) < FLOORS[name]:
@@ -35,14 +37,9 @@ def achieved(results: Results, subject: str, level_id: LevelId) -> Spread | None
     return spread(level["achieved_rps"] for level in levels_of(results, subject, level_id))
 
 
-def measured(results: Results) -> list[str]:
+def everyone(results: Results) -> list[str]:
     """Return whose figures there are, the floor last."""
-    return [*twins(results), *(["floor"] if results["floor"] else [])]
-
-
-def twins(results: Results) -> list[str]:
-    there = {trial["twin"] for trial in results["trials"]}
-    return [subject for subject in subjects(results) if subject in there]
+    return [*measured(results), *([FLOOR.name] if results["floor"] else [])]
 
 
 def closed_profiles(results: Results) -> list[str]:

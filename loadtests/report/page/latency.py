@@ -2,8 +2,8 @@
 
 from loadtests.analysis.results import Comparison, Ratio, Results
 from loadtests.analysis.summary import level_ids, profiles
-from loadtests.report.markdown import factor
-from loadtests.report.page.figures import Spread, closed_profiles, measured, percentile
+from loadtests.report.numbers import factor
+from loadtests.report.page.figures import Spread, closed_profiles, everyone, latency_spread
 from loadtests.report.page.parts import (
     Chart,
     Panel,
@@ -44,8 +44,8 @@ def by_load(results: Results) -> Section:
 def _by_level(results: Results, profile: str, name: str) -> Chart:
     ids = level_ids(results, profile)
     series = [
-        with_spread(subject, [percentile(results, subject, level_id, name) for level_id in ids])
-        for subject in measured(results)
+        with_spread(subject, [latency_spread(results, subject, level_id, name) for level_id in ids])
+        for subject in everyone(results)
     ]
     return chart(name, LOAD, MILLISECONDS, [level_id.name for level_id in ids], series)
 
@@ -74,7 +74,7 @@ def ratios(results: Results) -> Section:
         "title": "How many times slower",
         "note": "The p95 of one twin over that of the other, pair by pair: the median of the pairs, and the "
         "interval that holds the true median. With fewer than 6 pairs, the smallest and the largest: "
-        "a demo, no interval. Above 1, the twin that is named first is slower. A twin over itself "
+        "too few for an interval. Above 1, the twin that is named first is slower. A twin over itself "
         "shows what chance and drift make of two equal things; an interval that holds 1 or lies "
         "inside that band is no difference.",
         "parts": parts,

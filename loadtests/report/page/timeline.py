@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from itertools import pairwise
 
-from loadtests.analysis.results import Results, Timeline, Trial
+from loadtests.analysis.results import Results, Trial
 from loadtests.analysis.summary import trials_of
+from loadtests.load.measured import Timeline
 from loadtests.report.page.latency import MILLISECONDS
 from loadtests.report.page.parts import Axis, Chart, Mark, Section, Series, View, axis, chart, panel, rounded
 from loadtests.report.verdict import headline

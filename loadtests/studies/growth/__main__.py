@@ -6,7 +6,8 @@ import sys
 from functools import partial
 
 from loadtests.analysis.results import newest
-from loadtests.analysis.summary import TWINS, knee
+from loadtests.analysis.summary import knee
+from loadtests.load.subjects import TWINS
 from loadtests.studies import study
 from loadtests.studies.growth.page import render
 from loadtests.studies.growth.series import SERIES, points

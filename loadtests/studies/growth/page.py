@@ -8,7 +8,8 @@ from pathlib import Path
 
 from loadtests.analysis.results import RESULTS
 from loadtests.analysis.summary import per_thousand, server_per_thousand
-from loadtests.report.markdown import chart, number, table
+from loadtests.report.markdown import chart, table
+from loadtests.report.numbers import number
 from loadtests.studies.growth.point import Point
 from loadtests.studies.growth.series import SERIES
 from loadtests.studies.study import Raw, measured_on

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from typing_extensions import TypedDict
 
 from async_dedup.buffer import Buffer
-from loadtests.analysis.results import Level, Machine, Reconciliation
+from loadtests.analysis.results import Machine, Reconciliation
+from loadtests.load.measured import Level
 from loadtests.load.profiles import at_rate
 from loadtests.load.workload import Mix
 from loadtests.stack import Stack

@@ -1,4 +1,4 @@
-"""What the steps without Redis do with their events: MySQL adds, in one statement and one commit."""
+"""What the rungs without Redis do with their events: MySQL adds, in one statement and one commit."""
 
 from collections import Counter
 from collections.abc import Sequence

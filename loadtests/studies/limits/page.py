@@ -5,9 +5,11 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from loadtests.analysis.pairs import latency
-from loadtests.analysis.results import Level, Trial
+from loadtests.analysis.results import Trial
 from loadtests.analysis.summary import per_thousand, reasons, server_per_thousand
-from loadtests.report.markdown import short, table
+from loadtests.load.measured import Level
+from loadtests.report.markdown import table
+from loadtests.report.numbers import short
 from loadtests.studies.study import Raw, measured_on
 
 LINEAR = 0.8

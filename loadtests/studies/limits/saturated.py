@@ -2,7 +2,8 @@
 
 from typing_extensions import TypedDict
 
-from loadtests.analysis.results import Level, Trial, Turn
+from loadtests.analysis.results import Trial, Turn
+from loadtests.load.measured import Level
 from loadtests.studies.study import Setup
 from loadtests.trial import plan
 from loadtests.trial.trial import run_floor, run_trial

@@ -1,0 +1,117 @@
+"""The house stays as it is drawn: which part may import which. The picture is in docs/architecture.md."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loadtests.bootstrap import ROOT
+
+ENTRY = "loadtests"
+"""What is started from outside: the modules at the top of loadtests/."""
+GROUND = "loadtests.bootstrap"
+"""Runs before any package is there; the others take from it where the repository and the programs are."""
+MAY_IMPORT: dict[str, set[str]] = {
+    "shared": set(),
+    "naive_sync": {"shared"},
+    "async_dedup": {"shared"},
+    GROUND: set(),
+    "loadtests.load": {"shared"},
+    "loadtests.stack": {"loadtests.load", "async_dedup", "shared", GROUND},
+    "loadtests.analysis": {"loadtests.load", GROUND},
+    "loadtests.live": {"loadtests.stack", "loadtests.load", "shared", GROUND},
+    "loadtests.trial": {
+        *("loadtests.live", "loadtests.stack", "loadtests.analysis", "loadtests.load"),
+        *("shared", GROUND),
+    },
+    "loadtests.report": {"loadtests.analysis", "loadtests.load", GROUND},
+    ENTRY: {
+        *("loadtests.trial", "loadtests.report", "loadtests.analysis", "loadtests.live"),
+        *("loadtests.stack", "loadtests.load", GROUND),
+    },
+    "loadtests.studies": {
+        *("loadtests.trial", "loadtests.report", "loadtests.analysis", "loadtests.live"),
+        *("loadtests.stack", "loadtests.load", GROUND),
+        *("naive_sync", "async_dedup", "shared"),
+    },
+    "grafana": {"shared", GROUND},
+}
+FRAMEWORKS = {"flask", "werkzeug", "gunicorn", "fastapi", "starlette", "uvicorn"}
+PROCESSES = {"subprocess", "multiprocessing", "psutil"}
+FORBIDDEN = {"shared": FRAMEWORKS, "loadtests.analysis": PROCESSES | FRAMEWORKS}
+"""Packages of others, by who keeps away from them."""
+
+
+def part_of(module: str) -> str:
+    """Return the part that a module of this repository belongs to; "" for one of others."""
+    found = [part for part in MAY_IMPORT if module == part or module.startswith(f"{part}.")]
+    return max(found, key=len, default="")
+
+
+def imported(source: str) -> Iterator[str]:
+    """Yield every module that is named in an import, wherever it stands."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            # `from loadtests import bootstrap` names a module, too.
+            yield from (f"{node.module}.{each.name}" for each in node.names)
+
+
+def wrong_imports(path: Path, source: str) -> list[str]:
+    own = part_of(".".join(path.with_suffix("").parts))
+    away = FORBIDDEN.get(own, set())
+    return [
+        f"{path} imports {module}"
+        for module in imported(source)
+        if part_of(module) not in {"", own, *MAY_IMPORT[own]} or module.partition(".")[0] in away
+    ]
+
+
+def files() -> list[Path]:
+    tops = {part.partition(".")[0] for part in MAY_IMPORT}
+    return [path.relative_to(ROOT) for top in sorted(tops) for path in (ROOT / top).rglob("*.py")]
+
+
+def test_nobody_imports_what_it_may_not() -> None:
+    assert [wrong for path in files() for wrong in wrong_imports(path, (ROOT / path).read_text())] == []
+
+
+def test_every_part_has_files() -> None:
+    assert {part_of(".".join(path.with_suffix("").parts)) for path in files()} == set(MAY_IMPORT)
+
+
+def test_it_runs_one_way() -> None:
+    """No part can be reached from itself."""
+    for part, allowed in MAY_IMPORT.items():
+        seen, to_see = set[str](), {*allowed}
+        while to_see:
+            seen |= to_see
+            to_see = set[str]().union(*(MAY_IMPORT[each] for each in to_see)) - seen
+        assert part not in seen
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("naive_sync/ingest.py", "import async_dedup.ingest"),
+        ("async_dedup/app.py", "from loadtests.load import workload"),
+        ("shared/event.py", "from flask import request"),
+        ("loadtests/analysis/pairs.py", "from loadtests.trial.trial import run_trial"),
+        ("loadtests/analysis/pairs.py", "from loadtests import stack"),
+        ("loadtests/analysis/stats.py", "import subprocess"),
+        ("loadtests/report/terminal.py", "from loadtests.studies import study"),
+        ("loadtests/load/client.py", "def f():\n    import loadtests.stack"),
+        ("loadtests/bench.py", "from loadtests.studies.ladder.page import write"),
+        ("loadtests/live/server.py", "from loadtests import bench"),
+    ],
+)
+def test_a_wrong_import_is_found_wherever_it_stands(path: str, line: str) -> None:
+    assert wrong_imports(Path(path), (ROOT / path).read_text()) == []
+    assert wrong_imports(Path(path), f"{(ROOT / path).read_text()}\n{line}\n") != []
+
+
+def test_loadtests_holds_at_its_top_only_what_is_started_from_outside() -> None:
+    there = {path.name for path in (ROOT / "loadtests").iterdir() if path.is_file()}
+    assert there == {"__init__.py", "bench.py", "bootstrap.py", "compare.py", "locustfile.py", "Dockerfile"}
