@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from redis import RedisError
 
@@ -15,6 +16,11 @@ from shared.pipeline_metrics import group_events
 
 MAX_GROUP = 1_000
 """Events per call, so that one script never holds Redis for long."""
+
+NOT_KEPT = "The event could not be kept"
+
+LEAST_TIME = 0.1
+"""Share of its time that an event needs to be sent at all: with less, its whole group would likely fail."""
 
 NUDGE_INTERVAL = 0.5
 """Seconds. A row is visible within 1 s, and a job, 12 ms of CPU in all, is paid twice a second at most."""
@@ -28,9 +34,19 @@ log = logging.getLogger(__name__)
 class Adds(Protocol):
     """The buffer, as this side sees it."""
 
-    async def add(self, events: Sequence[Event]) -> int:
-        """Count a group, and return how many first events are in it."""
+    timeout: float
+    """Seconds that an event waits for its answer, at most."""
+
+    async def add(self, events: Sequence[Event], seconds: float) -> int:
+        """Count a group within `seconds`, and return how many payloads it brought."""
         ...
+
+
+class Waiting(NamedTuple):
+    event: Event
+    done: Done
+    due: float
+    """On the monotonic clock."""
 
 
 class Ingest:
@@ -41,7 +57,7 @@ class Ingest:
     def __init__(self, buffer: Adds, nudge: Callable[[], None]) -> None:
         self._buffer = buffer
         self._nudge = nudge
-        self._waiting: list[tuple[Event, Done]] = []
+        self._waiting: list[Waiting] = []
         self._adding: asyncio.Task[None] | None = None
         self._nudging: asyncio.Task[None] | None = None
 
@@ -62,7 +78,7 @@ class Ingest:
 
     def submit(self, event: Event, done: Done) -> None:
         """The same for a caller that is no coroutine."""
-        self._waiting.append((event, done))
+        self._waiting.append(Waiting(event, done, time.monotonic() + self._buffer.timeout))
         if self._adding is None:
             self._adding = asyncio.create_task(self._add_groups())
 
@@ -70,24 +86,36 @@ class Ingest:
         try:
             while self._waiting:
                 group, self._waiting = self._waiting[: self.max_group], self._waiting[self.max_group :]
-                await self._add([event for event, _ in group], [done for _, done in group])
+                if punctual := self._refuse_late(group):
+                    await self._add(punctual)
         finally:
             self._adding = None
 
-    async def _add(self, events: list[Event], waiting: list[Done]) -> None:
-        group_events.observe(len(events))
+    def _refuse_late(self, group: list[Waiting]) -> list[Waiting]:
+        """Return the others. What was never sent can be refused safely, and takes no one along."""
+        latest = time.monotonic() + LEAST_TIME * self._buffer.timeout
+        late = sum(each.due <= latest for each in group) if group[0].due <= latest else 0
+        if late:
+            log.warning("%d events not sent: they had waited too long for Redis", late)
+        for each in group[:late]:
+            each.done(unavailable(NOT_KEPT))
+        return group[late:]
+
+    async def _add(self, group: list[Waiting]) -> None:
+        """Answer all of them before the first is due; whoever waits behind them came later."""
+        group_events.observe(len(group))
         outcome: datetime | Exception
         try:
-            if await self._buffer.add(events):
+            if await self._buffer.add([each.event for each in group], group[0].due - time.monotonic()):
                 self.start_nudging()
             outcome = now()
         except RedisError as error:
-            log.warning("%d events not counted: %s", len(events), error)
-            outcome = unavailable("The event could not be kept")
+            log.warning("%d events not counted: %s", len(group), error)
+            outcome = unavailable(NOT_KEPT)
         except Exception as error:  # noqa: BLE001 - a bug: each client gets its 500, none is left waiting
             outcome = error
-        for done in waiting:
-            done(outcome)
+        for each in group:
+            each.done(outcome)
 
     def start_nudging(self) -> None:
         if self._nudging is None:

@@ -5,8 +5,8 @@
 | hpt:buffer        | hash   | events by fingerprint, `at`: last | MAX_FINGERPRINTS    | claimed           |
 | hpt:batches       | list   | ids of batches, oldest first      | one per batch       | each is dropped   |
 | hpt:batch:ID      | hash   | a claimed buffer                  | MAX_FINGERPRINTS    | in MySQL, dropped |
-| hpt:first_events  | stream | events of unknown fingerprints    | maxmemory           | in MySQL, trimmed |
-| hpt:group:PROCESS | string | number of its last group          | one each            | an hour unused    |
+| hpt:first_events  | stream | first events, first stack traces  | maxmemory           | in MySQL, trimmed |
+| hpt:group:PROCESS | string | number and id of its last group   | one each            | an hour unused    |
 | hpt:flushed_at    | string | last flush, Unix seconds          | 1                   | overwritten       |
 | rq:*              | RQ's   | digest jobs                       | one waiting at most | failed: 5 minutes |
 

@@ -22,6 +22,7 @@ from shared.model import Issue
 def ingest(engine: Engine, event: Event) -> None:
     """The event is in MySQL when this returns. Raises Refused (503) where MySQL can't be had.
 
+    An issue keeps the first stack trace that comes, with its first event or a later one.
     Raises sqlalchemy's IntegrityError where another request inserted the fingerprint first (flaw 2).
     """
     with or_unavailable(), Session(engine) as session:  # flaw 3: waits here for a connection
@@ -31,6 +32,8 @@ def ingest(engine: Engine, event: Event) -> None:
         else:
             issue.times_seen += 1  # flaw 1: another request may have read the same number
             issue.last_seen = now()
+            if issue.stack_trace is None:
+                issue.stack_trace = event.stack_trace
         session.flush()  # sends the INSERT or UPDATE; the commit would too, but not be timed alone
         with mysql_operation("commit"):
             session.commit()  # flaw 4: waits for the fsync

@@ -61,6 +61,7 @@ def make_background_engine(settings: Settings) -> Engine:
 def create_tables(engine: Engine) -> None:
     """Safe when several processes start at once, unlike a check followed by a CREATE."""
     with engine.begin() as connection:
+        connection.detach()  # not for the pool: a server may fork now, and no two processes can share one
         for table in Base.metadata.sorted_tables:
             connection.execute(CreateTable(table, if_not_exists=True))
 

@@ -109,3 +109,12 @@ def engine(stack: Stack) -> Iterator[Engine]:
 @pytest.fixture
 def queue(stack: Stack) -> Queue:
     return digest_queue(stack.settings, 2.0)
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A server that accepts connections and never answers."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server.getsockname()[1]

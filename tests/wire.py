@@ -1,7 +1,7 @@
 """A TCP proxy before Redis that loses one answer: the fault that no real server can be asked for."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Literal
 
@@ -17,6 +17,8 @@ class Wire:
         self.port = 0
         self.lose: Loss | None = None
         self.lost = 0
+        self.meanwhile: Callable[[], object] = lambda: None
+        """What happens between the script and the loss of its answer."""
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -45,6 +47,7 @@ class Wire:
                 continue
             how, self.lose = self.lose, None
             self.lost += 1
+            self.meanwhile()
             if how == "cut":
                 raise ConnectionResetError
         raise ConnectionResetError

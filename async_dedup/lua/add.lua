@@ -1,33 +1,37 @@
 -- Counts a group of events, once.
 --
--- A retried group must not count twice, so the group's number is checked and set with its counts.
--- A process leaves the payload out where it has sent it before, which holds only as long as Redis remembers
--- the process. HINCRBY's answer equals the increment only for a fingerprint that is new in this buffer: of
--- any other a process has sent the payload already.
+-- Redis remembers the last group of each process, by number and id. The same once more is a retry, and counts
+-- nothing. So does a number that is not above the last one: a try that comes late, or a second process that
+-- was made with the memory of the first. Where Redis should know the process and does not, it has forgotten
+-- whether this group was counted.
 --
 -- KEYS: buffer, batches, sealed batch, first_events, group
--- ARGV: group number, batch id, most fingerprints, then (fingerprint, events, payload)...
--- Returns the number of first events, -1 for a group that was added before, -2 for a forgotten process.
+-- ARGV: 1 where Redis should know the process else 0, group number, group id, most fingerprints,
+--       then (fingerprint, events, payload or nothing)...
+-- Returns the number of payloads, -1 for a group that was added before, -2 where Redis can't tell.
 
-local last = tonumber(redis.call('GET', KEYS[5]) or 0)
-if last >= tonumber(ARGV[1]) then
+local this = ARGV[2] .. ' ' .. ARGV[3]
+local last = redis.call('GET', KEYS[5])
+if last == this then
     return -1
-elseif last == 0 and ARGV[1] ~= '1' then
+elseif last and tonumber(string.match(last, '%d+')) >= tonumber(ARGV[2]) then
+    return -2
+elseif not last and ARGV[1] == '1' then
     return -2
 end
-redis.call('SET', KEYS[5], ARGV[1], 'EX', 3600)
-local first = 0
-for i = 4, #ARGV, 3 do
-    local events = redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1])
-    if ARGV[i + 2] ~= '' and events == tonumber(ARGV[i + 1]) then
+redis.call('SET', KEYS[5], this, 'EX', 3600)
+local payloads = 0
+for i = 5, #ARGV, 3 do
+    redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1])
+    if ARGV[i + 2] ~= '' then
         redis.call('XADD', KEYS[4], '*', 'fingerprint', ARGV[i], 'event', ARGV[i + 2])
-        first = first + 1
+        payloads = payloads + 1
     end
 end
 local now = redis.call('TIME')
 redis.call('HSET', KEYS[1], 'at', now[1] .. string.format('%06d', now[2]))
-if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[3]) then
+if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[4]) then
     redis.call('RENAME', KEYS[1], KEYS[3])
-    redis.call('RPUSH', KEYS[2], ARGV[2])
+    redis.call('RPUSH', KEYS[2], ARGV[3])
 end
-return first
+return payloads

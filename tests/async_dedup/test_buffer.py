@@ -7,15 +7,13 @@ from datetime import UTC
 from pathlib import Path
 
 import pytest
-import redis
 from rq import Queue
 from sqlalchemy import Engine
 
-from async_dedup import group_buffer, keys
+from async_dedup import keys
 from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_queue, digest_some, enqueue_digest
 from async_dedup.flush import flush
-from async_dedup.group_buffer import KNOWN_PERIOD, GroupBuffer
 from loadtests.stack import Stack
 from shared.event import Event
 from shared.settings import Settings
@@ -32,7 +30,6 @@ from tests.parts import (
     times_seen,
     wait_until,
 )
-from tests.wire import Loss, wire
 
 A, B = event("a", "trace of a"), event("b")
 
@@ -52,111 +49,6 @@ def settings(stack: Stack) -> Settings:
 @pytest.fixture
 def buffer(settings: Settings) -> Buffer:
     return Buffer(settings)
-
-
-def test_a_group_counts_each_fingerprint_by_its_events(settings: Settings, buffer: Buffer) -> None:
-    asyncio.run(add(settings, [A, B, A], [A]))
-    assert open_buffer(buffer) == {A.fingerprint: 3, B.fingerprint: 1}
-
-
-def test_only_the_first_event_of_an_unknown_fingerprint_is_kept(settings: Settings, buffer: Buffer) -> None:
-    again = event("a", "another trace")
-    assert asyncio.run(add(settings, [A, again], [again, B])) == [1, 1]
-    assert [first.event for first in buffer.first_events(10)] == [A, B]
-
-
-def test_a_process_sends_a_payload_once_in_each_period(
-    settings: Settings, buffer: Buffer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def scenario() -> list[int]:
-        client, firsts = GroupBuffer(settings), []
-        for period in (KNOWN_PERIOD, KNOWN_PERIOD, 0):
-            monkeypatch.setattr(group_buffer, "KNOWN_PERIOD", period)
-            firsts.append(await client.add([A]))
-            buffer.claim()
-        await client.close()
-        return firsts
-
-    assert asyncio.run(scenario()) == [1, 0, 1]
-
-
-def test_what_a_process_remembers_has_a_bound(
-    settings: Settings, buffer: Buffer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def scenario() -> list[int]:
-        client, firsts = GroupBuffer(settings), []
-        for most in (2, 2, 1):
-            monkeypatch.setattr(group_buffer, "MAX_KNOWN", most)
-            firsts.append(await client.add([A, B]))
-            buffer.claim()
-        await client.close()
-        return firsts
-
-    assert asyncio.run(scenario()) == [2, 0, 2]
-
-
-def test_a_payload_that_another_process_has_sent_is_not_kept_again(
-    settings: Settings, buffer: Buffer
-) -> None:
-    assert [asyncio.run(add(settings, [A])) for _ in range(2)] == [[1], [0]]
-    assert len(buffer.first_events(10)) == 1
-
-
-@pytest.mark.parametrize("forgotten", ["hpt:*", "hpt:group:*"])
-def test_a_process_that_redis_forgot_sends_its_payloads_again(
-    settings: Settings, buffer: Buffer, forgotten: str
-) -> None:
-    async def scenario() -> list[int]:
-        client = GroupBuffer(settings)
-        answers = [await client.add([A]), await client.add([A])]
-        buffer.redis.delete(*buffer.redis.keys(forgotten))
-        answers += [await client.add([A, A]), await client.add([A])]
-        await client.close()
-        return answers
-
-    everything = forgotten == "hpt:*"
-    assert asyncio.run(scenario()) == [1, 0, 1 if everything else 0, 0]
-    assert counted(buffer) == {A.fingerprint: 3 if everything else 5}
-    assert [first.event for first in buffer.first_events(10)] == [A]
-
-
-@pytest.mark.parametrize("loss", ["cut", "swallowed"])
-def test_a_group_whose_answer_is_lost_counts_once(settings: Settings, buffer: Buffer, loss: Loss) -> None:
-    async def scenario() -> list[int]:
-        async with wire(settings.redis_port) as proxy:
-            through = settings.model_copy(update={"redis_port": proxy.port, "redis_timeout": 0.3})
-            client = GroupBuffer(through)
-            answers = [await client.add([A])]
-            proxy.lose = loss
-            answers += [await client.add([A, B]), await client.add([B])]
-            await client.close()
-            assert proxy.lost == 1
-            return answers
-
-    assert asyncio.run(scenario()) == [1, -1, 0]
-    assert counted(buffer) == {A.fingerprint: 2, B.fingerprint: 2}
-    assert len(buffer.first_events(10)) == 2
-
-
-def test_a_connection_that_was_killed_between_two_groups_costs_nothing(
-    settings: Settings, buffer: Buffer
-) -> None:
-    async def scenario() -> list[int]:
-        client = GroupBuffer(settings)
-        answers = [await client.add([A])]
-        await asyncio.to_thread(buffer.redis.client_kill_filter, _type="normal", skipme=True)
-        answers.append(await client.add([A, B]))
-        await client.close()
-        return answers
-
-    assert asyncio.run(scenario()) == [1, 1]
-    assert counted(buffer) == {A.fingerprint: 2, B.fingerprint: 1}
-
-
-def test_two_processes_number_their_groups_apart(settings: Settings, buffer: Buffer) -> None:
-    for _ in range(2):
-        asyncio.run(add(settings, [A]))
-    assert counted(buffer) == {A.fingerprint: 2}
 
 
 def test_scripts_come_back_after_redis_forgot_them(settings: Settings, buffer: Buffer) -> None:
@@ -200,16 +92,6 @@ def test_half_a_drop_is_finished_by_the_next_flush(
     buffer.redis.unlink("hpt:batch:" + buffer.batches()[0])
     flush(buffer, engine)
     assert buffer.batches() == []
-
-
-def test_a_buffer_that_is_full_is_sealed_at_once_and_loses_nothing(
-    settings: Settings, buffer: Buffer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(group_buffer, "MAX_FINGERPRINTS", 5)
-    events = [event(f"event {number}") for number in range(12)]
-    asyncio.run(add(settings, *([each] for each in events)))
-    assert [len(batch.counts) for batch in claimed(buffer)] == [5, 5]
-    assert counted(buffer) == {each.fingerprint: 1 for each in events}
 
 
 def test_pending_adds_up_the_buffer_and_every_batch(settings: Settings, buffer: Buffer) -> None:
@@ -277,17 +159,6 @@ def test_each_script_is_in_the_table_and_states_its_keys_and_arguments() -> None
         assert all(f"\n-- {word}" in text for word in ("KEYS: ", "ARGV: ", "Returns "))
 
 
-def test_a_full_redis_refuses_a_group_as_a_whole_and_evicts_nothing(
-    settings: Settings, buffer: Buffer
-) -> None:
-    asyncio.run(add(settings, [A]))
-    with full(buffer.redis), pytest.raises(redis.OutOfMemoryError):
-        asyncio.run(add(settings, [A, B]))
-    assert counted(buffer) == {A.fingerprint: 1}
-    assert [first.event for first in buffer.first_events(10)] == [A]
-    assert buffer.redis.info("stats")["evicted_keys"] == 0
-
-
 def test_counts_leave_a_full_redis_for_mysql(settings: Settings, buffer: Buffer, engine: Engine) -> None:
     asyncio.run(add(settings, [A]))
     with full(buffer.redis):
@@ -341,20 +212,3 @@ def test_a_batch_knows_when_the_last_of_its_events_came(settings: Settings, buff
     buffer.claim()
     (batch,) = claimed(buffer)
     assert before - 1e-6 <= batch.last_seen.replace(tzinfo=UTC).timestamp() <= after + 1e-6
-
-
-def test_a_group_that_redis_acknowledged_survives_its_kill(
-    stack: Stack, settings: Settings, buffer: Buffer
-) -> None:
-    async def scenario() -> int:
-        client = GroupBuffer(settings)
-        for _ in range(200):
-            await client.add([A, B])
-        stack.kill("redis")
-        await client.close()
-        return 200
-
-    groups = asyncio.run(scenario())
-    stack.start("redis")
-    assert counted(buffer) == {A.fingerprint: groups, B.fingerprint: groups}
-    assert len(buffer.first_events(10)) == 2

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
@@ -49,12 +50,12 @@ class Watched(GroupBuffer):
         self.in_flight = 0
         self.most_in_flight = 0
 
-    async def add(self, events: Sequence[Event]) -> int:
+    async def add(self, events: Sequence[Event], seconds: float | None = None) -> int:
         self.groups.append(len(events))
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
-            return await super().add(events)
+            return await super().add(events, seconds)
         finally:
             self.in_flight -= 1
 
@@ -132,11 +133,11 @@ class Broken(GroupBuffer):
 
     broken = True
 
-    async def add(self, events: Sequence[Event]) -> int:
+    async def add(self, events: Sequence[Event], seconds: float | None = None) -> int:
         if self.broken:
             self.broken = False
             raise ZeroDivisionError
-        return await super().add(events)
+        return await super().add(events, seconds)
 
 
 def test_an_unexpected_error_reaches_every_request_of_its_group_and_no_later_one(
@@ -155,15 +156,6 @@ def test_an_unexpected_error_reaches_every_request_of_its_group_and_no_later_one
     assert [type(error) for error in failed] == [ZeroDivisionError, ZeroDivisionError]
     assert later is None
     assert counted(buffer) == {B.fingerprint: 1}
-
-
-@pytest.fixture
-def silent_port() -> Iterator[int]:
-    """A server that accepts connections and never answers."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen()
-        yield server.getsockname()[1]
 
 
 def test_the_loop_runs_on_while_the_worker_can_not_be_told(
@@ -266,6 +258,83 @@ def test_a_frozen_redis_turns_into_503_and_no_count_is_wrong_when_it_thaws(
     acknowledged, unanswered = asyncio.run(scenario())
     assert acknowledged == 3
     assert acknowledged <= sum(counted(buffer).values()) <= acknowledged + unanswered
+
+
+async def timed(ingest: Ingest, event: Event) -> float:
+    """Seconds until it was refused."""
+    started = time.monotonic()
+    with pytest.raises(Refused):
+        await ingest(event)
+    return time.monotonic() - started
+
+
+@pytest.mark.parametrize("redis_connected", [True, False])
+def test_who_waits_behind_a_frozen_group_is_refused_in_its_own_time(
+    stack: Stack, settings: Settings, redis_connected: bool
+) -> None:
+    impatient = settings.model_copy(update={"redis_timeout": 1.0})
+
+    async def scenario() -> list[float]:
+        client = GroupBuffer(impatient)
+        ingest = Ingest(client, no_nudge)
+        if redis_connected:
+            await ingest(A)
+        with frozen(stack.pid("redis")):
+            requests = []
+            for _ in range(12):  # through two groups that fail, and beyond
+                requests += [asyncio.create_task(timed(ingest, each)) for each in (A, B)]
+                await asyncio.sleep(0.2)
+            waited = await asyncio.gather(*requests)
+        assert await outcomes(ingest, [A, B]) == [None, None]
+        await client.close()
+        return waited
+
+    assert max(asyncio.run(scenario())) < 1.4
+
+
+def test_what_was_never_sent_is_refused_and_not_counted(
+    stack: Stack, settings: Settings, buffer: Buffer
+) -> None:
+    async def scenario() -> None:
+        client = Watched(settings.model_copy(update={"redis_timeout": 0.5}))
+        ingest = Ingest(client, no_nudge)
+        await ingest(A)
+        with frozen(stack.pid("redis")):
+            sent = asyncio.create_task(timed(ingest, A))
+            for _ in range(2):  # turns of the loop: the request waits, then its group is in flight
+                await asyncio.sleep(0)
+            assert client.groups == [1, 1]
+            await asyncio.gather(sent, timed(ingest, B))
+        assert client.groups == [1, 1]
+        assert await outcomes(ingest, [A]) == [None]
+        await client.close()
+
+    asyncio.run(scenario())
+    assert set(counted(buffer)) == {A.fingerprint}
+
+
+def test_a_group_takes_those_that_have_time_left(stack: Stack, settings: Settings, buffer: Buffer) -> None:
+    """Redis is back in time for who came late, and too late for who came early."""
+
+    async def scenario() -> list[BaseException | None]:
+        client = GroupBuffer(settings.model_copy(update={"redis_timeout": 1.0}))
+        ingest = Ingest(client, no_nudge)
+        await ingest(A)
+        with frozen(stack.pid("redis")):
+            early = [asyncio.create_task(ingest(A))]
+            await asyncio.sleep(0.01)
+            early.append(asyncio.create_task(ingest(A)))
+            await asyncio.sleep(0.7)
+            late = asyncio.create_task(ingest(B))
+            await asyncio.wait(early)
+        answers = await asyncio.gather(*early, late, return_exceptions=True)
+        await client.close()
+        return failures(answers)
+
+    *early, late = asyncio.run(scenario())
+    assert [type(failure) for failure in early] == [Refused, Refused]
+    assert late is None
+    assert counted(buffer)[B.fingerprint] == 1
 
 
 def test_a_redis_that_is_killed_keeps_what_it_acknowledged(

@@ -20,10 +20,13 @@ from shared.settings import Settings
 class Table:
     """Where a group of events goes instead of Redis; what it does is the same."""
 
+    timeout = 30.0
+    """Seconds, as a request of the naive twin waits for MySQL."""
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def add(self, events: Sequence[Event]) -> int:
+    async def add(self, events: Sequence[Event], _: float) -> int:
         """All are in MySQL when this returns: none is left for a digest. Raises Refused (503)."""
         await asyncio.to_thread(upsert, self._engine, events)
         return 0
