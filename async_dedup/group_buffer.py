@@ -53,6 +53,12 @@ class PackedConnection(redis.asyncio.Connection):
     def pack_command(self, *args: Any) -> Any:
         return HiredisRespSerializer().pack(*args)
 
+    async def disconnect(self, *args: Any, **kwargs: Any) -> None:
+        """Drops what was not sent yet: else a Redis that is frozen is owed it, from memory, until it thaws."""
+        if self._writer is not None:
+            self._writer.transport.abort()
+        await super().disconnect(*args, **kwargs)
+
 
 class GroupBuffer:
     """One connection, one group in flight.

@@ -5,7 +5,9 @@ import time
 from collections.abc import Iterator
 from copy import copy
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 import redis
 
@@ -311,6 +313,28 @@ def test_redis_that_does_not_answer_is_given_up_in_time(
         return waited
 
     assert asyncio.run(scenario()) < 1.5 * patience
+
+
+def test_a_frozen_redis_is_not_owed_what_it_did_not_read(stack: Stack, settings: Settings) -> None:
+    """Else each group that fails stays in memory, and on its connection, until Redis thaws."""
+    large = [event(f"large {number}", str(number) * 60_000) for number in range(200)]
+
+    async def scenario() -> int:
+        client = GroupBuffer(settings)
+        await client.add([A])
+        with frozen(stack.pid("redis")):
+            with pytest.raises(redis.TimeoutError):
+                await client.add(large, 0.5)
+            await asyncio.sleep(0)  # a turn of the loop, at whose end it closes what was given up
+            open_ones = len(connections_to(settings.redis_port))
+        await client.close()
+        return open_ones
+
+    assert asyncio.run(scenario()) == 0
+
+
+def connections_to(port: int) -> list[Any]:
+    return [each for each in psutil.Process().net_connections() if each.raddr and each.raddr.port == port]
 
 
 def test_two_processes_number_their_groups_apart(settings: Settings, buffer: Buffer) -> None:
