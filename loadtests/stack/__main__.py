@@ -15,6 +15,7 @@ import psutil
 from loadtests.bootstrap import ROOT
 from loadtests.stack import ROLES_OF, Stack, StackError
 from loadtests.stack.observers import LIVE, PROMETHEUS
+from loadtests.stack.private import opener, private_folder
 from loadtests.stack.state import State, holder
 from shared.settings import Settings
 
@@ -76,9 +77,10 @@ def up(run_dir: Path) -> int:
     running = holder(run_dir)
     if running is not None:
         return already_up(run_dir, running)
-    (run_dir / "logs").mkdir(parents=True, exist_ok=True)
+    run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(run_dir / "logs")
     log = run_dir / "logs" / "stack.log"
-    with log.open("wb") as output, log.open() as said:
+    with open(log, "wb", opener=opener) as output, log.open() as said:
         supervisor = subprocess.Popen(
             [sys.executable, "-m", "loadtests.stack", "run"],
             stdin=subprocess.DEVNULL,

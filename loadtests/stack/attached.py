@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from loadtests.stack import Stack, StackError, process
+from loadtests.stack.private import private_folder
 from loadtests.stack.roles import SERVED, port_of
 from loadtests.stack.servers import LOOPBACK
 from shared.settings import Settings
@@ -24,7 +25,7 @@ class Attached(Stack):
         }
 
     def __enter__(self) -> Self:
-        (self.run_dir / "logs").mkdir(parents=True, exist_ok=True)
+        private_folder(self.run_dir / "logs")
         self._cleanup = ExitStack()
         self._cleanup.enter_context(process.interrupted_by_signals())
         return self

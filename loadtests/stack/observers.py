@@ -4,13 +4,13 @@ They are beside the generator and never beside a twin, with the lowest priority:
 """
 
 import json
-import shutil
 from functools import partial
 from pathlib import Path
 
 from loadtests.bootstrap import ROOT, find_program
 from loadtests.load.progress import PROGRESS
 from loadtests.load.subjects import SUBJECTS, TWINS
+from loadtests.stack.private import private_folder, write_private
 from loadtests.stack.roles import METRICS, PYTHON_MODULE, Role, answers, metrics_address
 from loadtests.stack.servers import LOOPBACK
 from shared.settings import Settings
@@ -50,15 +50,14 @@ def define_observers(run_dir: Path, s: Settings) -> dict[str, Role]:
 def write_config(run_dir: Path, s: Settings, observers: dict[str, Role]) -> None:
     """Everything that the commands of `define_observers` read, and nothing of an earlier run."""
     (run_dir / PROGRESS).unlink(missing_ok=True)
-    home = run_dir / "prometheus"
-    home.mkdir(mode=0o700, exist_ok=True)
+    home = private_folder(run_dir / "prometheus")
     for name in ("prometheus.yml", "rules.yml"):
-        shutil.copyfile(CONFIG / name, home / name)
+        write_private(home / name, (CONFIG / name).read_text())
     found = [{"targets": [target], "labels": {"job": job}} for job, target in targets(s, observers).items()]
-    (home / "targets.json").write_text(json.dumps(found, indent=1))
+    write_private(home / "targets.json", json.dumps(found, indent=1))
     account = {"host": LOOPBACK, "port": s.mysql_port, "user": s.mysql_user, "password": s.mysql_password}
     lines = [f"{name}={value}" for name, value in account.items()]
-    (home / "mysql.cnf").write_text("\n".join(["[client]", *lines, ""]))
+    write_private(home / "mysql.cnf", "\n".join(["[client]", *lines, ""]))
 
 
 def targets(s: Settings, observers: dict[str, Role]) -> dict[str, str]:

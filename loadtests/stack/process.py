@@ -14,6 +14,7 @@ from types import FrameType
 import psutil
 
 from loadtests.bootstrap import ROOT
+from loadtests.stack.private import UMASK, opener
 
 STOP_LIMIT = 15.0
 """Seconds that a process has after SIGTERM before it gets SIGKILL."""
@@ -44,7 +45,7 @@ def spawn(
         if cpus is not None:
             os.sched_setaffinity(0, cpus)
 
-    with log.open("ab") as output:
+    with open(log, "ab", opener=opener) as output:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -53,6 +54,7 @@ def spawn(
             cwd=ROOT,
             env=env,
             start_new_session=True,
+            umask=UMASK,
             preexec_fn=prepare,  # noqa: PLW1509 - it takes no lock that a thread may hold
         )
 

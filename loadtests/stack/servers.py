@@ -11,6 +11,7 @@ from pathlib import Path
 import pymysql
 
 from loadtests.bootstrap import MYSQL_SERVERS, NO_MYSQL, REDIS_SERVERS, find_program
+from loadtests.stack.private import private_folder, write_private
 from shared.settings import Settings
 
 LOOPBACK = "127.0.0.1"
@@ -58,9 +59,9 @@ class MySQL:
     def prepare(self, run: Callable[[list[str]], None]) -> None:
         """Write what `command` needs. `run` carries out the install; an unfinished one is done again."""
         # Closed to other users: who reaches the Unix socket is root there.
-        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.temporary.mkdir(exist_ok=True)
-        self.init_file.write_text(self._init_sql())
+        private_folder(self.home)
+        private_folder(self.temporary)
+        write_private(self.init_file, self._init_sql())
         if self.data.exists():
             return
         unfinished = self.data.with_suffix(".unfinished")
@@ -142,13 +143,18 @@ class MySQL:
 
 
 def redis_command(home: Path, settings: Settings) -> list[str]:
-    """Every write is on disk before it is answered, and a full Redis refuses instead of dropping a count."""
+    """Every write is on disk before it is answered, and a full Redis refuses instead of dropping a count.
+
+    A torn file is repaired before each start (`aof.py`). What is torn all the same Redis shall refuse: left
+    to itself it would cut the file behind a MULTI, and count the half transaction a start later.
+    """
     options = {
         "port": str(settings.redis_port),
         "bind": LOOPBACK,
         "dir": str(home),
         "appendonly": "yes",
         "appendfsync": "always",
+        "aof-load-truncated": "no",
         "save": "",
         "maxmemory": "1gb",
         "maxmemory-policy": "noeviction",

@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import Self
 
 from loadtests.bootstrap import ROOT
-from loadtests.stack import observers, process, state
+from loadtests.stack import aof, observers, process, state
+from loadtests.stack.private import MYSQL_MODES, private_folder
 from loadtests.stack.roles import ROLES_OF, WITH_WORKERS, Role, define_roles
 from loadtests.stack.servers import LOOPBACK, MySQL, StackError, redis_call
 from shared.settings import Settings
@@ -53,8 +54,9 @@ class Stack:
     def __enter__(self) -> Self:
         with ExitStack() as cleanup:
             cleanup.enter_context(process.interrupted_by_signals())
+            self.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # one that was there is the caller's
             for folder in ("logs", "redis"):
-                (self.run_dir / folder).mkdir(parents=True, exist_ok=True)
+                private_folder(self.run_dir / folder)
             cleanup.enter_context(state.lock(self.run_dir))
             process.raise_open_file_limit()
             self.mysql = MySQL(self.run_dir / "mysql", self.settings)
@@ -80,6 +82,8 @@ class Stack:
             self._await_port(self._roles[role])
             if role == "mysql":
                 self.mysql.prepare(self._install)
+            elif role == "redis":
+                aof.repair(self.run_dir / "redis")
             self._spawn(role, self._roles[role].command)
         for role in missing:
             self._await(role, self._roles[role].is_ready, START_LIMIT)
@@ -183,7 +187,7 @@ class Stack:
 
     def _environment(self, role: str) -> dict[str, str]:
         own = {name.upper(): str(value) for name, value in self.settings.model_dump().items()}
-        env = {**os.environ, **own, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        env = {**os.environ, **own, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **MYSQL_MODES}
         env.pop("PROMETHEUS_MULTIPROC_DIR", None)
         if self._has_workers(role):
             env["PROMETHEUS_MULTIPROC_DIR"] = str(self._metrics_folder(role))
@@ -196,8 +200,8 @@ class Stack:
         """Empty: what an earlier server left there would be counted again."""
         folder = self.run_dir / "metrics" / role
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        return folder
+        private_folder(folder.parent)
+        return private_folder(folder)
 
     def _await(self, role: str, is_ready: Callable[[], bool], limit: float) -> None:
         deadline = time.monotonic() + limit

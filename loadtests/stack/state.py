@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO
 
+from loadtests.stack.private import opener, write_private
 from loadtests.stack.servers import StackError
 
 
@@ -22,7 +23,7 @@ class State:
 
     def write(self, run_dir: Path) -> None:
         draft = run_dir / "state.json.new"
-        draft.write_text(json.dumps(asdict(self)))
+        write_private(draft, json.dumps(asdict(self)))
         draft.replace(run_dir / "state.json")
 
     @classmethod
@@ -37,7 +38,7 @@ class State:
 
 def lock(run_dir: Path) -> IO[str]:
     """Take `run_dir` until the file returned is closed. Raises StackError if another process has it."""
-    file = (run_dir / "lock").open("a+")
+    file = open(run_dir / "lock", "a+", opener=opener)  # noqa: SIM115 - the caller closes it
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

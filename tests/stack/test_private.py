@@ -1,0 +1,54 @@
+"""What a run leaves in its folder: events, counts and passwords are for its owner alone."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from loadtests.stack import Stack
+from tests import client
+from tests.conftest import free_settings
+
+
+def open_to_others(folder: Path) -> list[str]:
+    """Whatever another user may read, write or enter; a socket's own bits say nothing."""
+    found = []
+    for path in [folder, *folder.rglob("*")]:
+        mode = path.lstat().st_mode
+        if stat.S_IMODE(mode) & 0o077 and not stat.S_ISSOCK(mode):
+            found.append(f"{path.relative_to(folder)} {stat.filemode(mode)}")
+    return found
+
+
+@pytest.mark.parametrize("older", [False, True])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_nobody_but_the_owner_can_look_into_a_run(run_dir: Path, workers: int, older: bool) -> None:
+    """Whatever the umask is, also where an earlier version has left open folders."""
+    run = run_dir / "run"
+    if older:
+        for name in ("mysql", "redis/appendonlydir", "logs", "prometheus"):
+            (run / name).mkdir(parents=True)
+        run.chmod(0o700)
+    before = os.umask(0o022)
+    try:
+        with Stack(run, free_settings().model_copy(update={"workers": workers})) as stack:
+            stack.start("mysql", "redis")
+            stack.start_twin("async_dedup")
+            stack.start_observers()
+            url = stack.base_url("async_dedup")
+            assert client.log(url, "a secret", stackTrace="password = x").status == 200
+            while_it_runs = open_to_others(run)
+    finally:
+        os.umask(before)
+    inside = [] if not older else ["redis/appendonlydir drwxr-xr-x"]  # in a folder that is closed now
+    assert (while_it_runs, open_to_others(run)) == (inside, inside)
+
+
+def test_a_folder_of_the_callers_keeps_its_mode(run_dir: Path) -> None:
+    """It may be one that others need, as `/tmp`; what is made in it is closed."""
+    run_dir.chmod(0o755)
+    with Stack(run_dir, free_settings()):
+        pass
+    assert stat.S_IMODE(run_dir.stat().st_mode) == 0o755
+    assert open_to_others(run_dir) == [". drwxr-xr-x"]
