@@ -54,7 +54,7 @@ class PackedConnection(redis.asyncio.Connection):
         return HiredisRespSerializer().pack(*args)
 
     async def disconnect(self, *args: Any, **kwargs: Any) -> None:
-        """Drops what was not sent yet: else a Redis that is frozen is owed it, from memory, until it thaws."""
+        """Drops what was not sent yet: else it stays in memory until a Redis that is frozen thaws."""
         if self._writer is not None:
             self._writer.transport.abort()
         await super().disconnect(*args, **kwargs)

@@ -16,7 +16,7 @@ from typing import Self
 
 from loadtests.bootstrap import ROOT
 from loadtests.stack import aof, observers, process, state
-from loadtests.stack.private import MYSQL_MODES, private_folder
+from loadtests.stack.private import MYSQL_MODES, opener, private_folder
 from loadtests.stack.roles import ROLES_OF, WITH_WORKERS, Role, define_roles
 from loadtests.stack.servers import LOOPBACK, MySQL, StackError, redis_call
 from shared.settings import Settings
@@ -83,7 +83,7 @@ class Stack:
             if role == "mysql":
                 self.mysql.prepare(self._install)
             elif role == "redis":
-                aof.repair(self.run_dir / "redis")
+                self._repair_redis()
             self._spawn(role, self._roles[role].command)
         for role in missing:
             self._await(role, self._roles[role].is_ready, START_LIMIT)
@@ -168,6 +168,11 @@ class Stack:
         """Tell `make up`, which waits in another process, that all it wants is running."""
         self._state.ready = True
         self._write_state()
+
+    def _repair_redis(self) -> None:
+        if cut := aof.repair(self.run_dir / "redis"):
+            with open(self.log_path("redis"), "a", opener=opener) as log:
+                log.write(f"{cut} bytes of a transaction that a kill had torn were cut off\n")
 
     def _install(self, command: list[str]) -> None:
         self._spawn("mysql_install", command)

@@ -1,6 +1,8 @@
 """What the async twin says about itself, and whether it takes events, while a part of it is away."""
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -57,6 +59,20 @@ def test_a_frozen_redis_is_one_that_is_down(stack: Stack, url: str) -> None:
     with frozen(stack.pid("redis")):
         check_refused(client.log(url, "nobody can tell"), "The event could not be kept")
         check_refused(get(url, READY), "Redis is not available")
+
+
+def test_a_frozen_redis_is_answered_within_one_time_out(stack: Stack, url: str) -> None:
+    """Whoever waits behind those that are in flight, and for a connection, included."""
+
+    def seconds(delay: float) -> float:
+        time.sleep(delay)
+        started = time.monotonic()
+        check_refused(client.log(url, f"nobody can tell {delay}"), "The event could not be kept")
+        return time.monotonic() - started
+
+    with frozen(stack.pid("redis")), ThreadPoolExecutor(12) as users:
+        waited = list(users.map(seconds, (each / 4 for each in range(12))))
+    assert max(waited) < 1.9 * stack.settings.redis_timeout
 
 
 def test_with_a_full_redis_it_is_not_ready(stack: Stack, url: str) -> None:

@@ -64,6 +64,7 @@ def test_a_transaction_that_was_torn_is_never_completed(mine: Stack, tear: Calla
     begins = data.rindex(MULTI)
     file.write_bytes(data[: begins + tear(data[begins:])])
     mine.start("redis")
+    assert "bytes of a transaction that a kill had torn were cut off" in mine.log_path("redis").read_text()
     assert counted(buffer) == {A.fingerprint: 8, B.fingerprint: 4}
     add_groups(mine, 3)
     for _ in range(2):
