@@ -151,6 +151,15 @@ def test_without_a_file_or_with_an_empty_one_there_is_nothing_to_do(mine: Stack)
     assert mine.alive("redis")
 
 
+def copied(written: Path, folder: Path) -> Path:
+    """Without the base, which is empty: Valkey 9's tool can't read that of its own server."""
+    shutil.copytree(written, folder)
+    manifest = folder / "appendonlydir" / "appendonly.aof.manifest"
+    lines = manifest.read_text().splitlines(keepends=True)
+    manifest.write_text("".join(line for line in lines if " type i" in line))
+    return folder
+
+
 def started_in_compose(folder: Path, tools: Path) -> subprocess.CompletedProcess[str]:
     """The container's entry point on a folder of data, with the server itself left out."""
     program, option, script, name = SERVICE["entrypoint"]
@@ -179,7 +188,7 @@ def tools(tmp_path: Path) -> Path:
 def test_a_container_repairs_as_the_native_one(
     written: Path, tools: Path, tmp_path: Path, tear: Callable[[bytes], int]
 ) -> None:
-    native, composed = (shutil.copytree(written, tmp_path / name) for name in ("native", "composed"))
+    native, composed = (copied(written, tmp_path / name) for name in ("native", "composed"))
     for folder in (native, composed):
         file = sorted((folder / "appendonlydir").glob("*.incr.aof"))[-1]
         data = file.read_bytes()
@@ -195,7 +204,7 @@ def test_a_container_leaves_alone_what_is_whole_or_damaged(
     written: Path, tools: Path, tmp_path: Path
 ) -> None:
     for name, damage in (("whole", b""), ("damaged", b"#####")):
-        folder = shutil.copytree(written, tmp_path / name)
+        folder = copied(written, tmp_path / name)
         file = sorted((folder / "appendonlydir").glob("*.incr.aof"))[-1]
         data = file.read_bytes()
         at = data.index(b"HINCRBY") - 4
