@@ -1,4 +1,4 @@
-"""The buffer against a real Redis: what a group counts, and what a lost answer or a full Redis changes."""
+"""The buffer against a real Redis: what is claimed, dropped and pending, and what a full Redis changes."""
 
 import asyncio
 import time
