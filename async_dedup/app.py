@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -18,7 +17,7 @@ from async_dedup.dispatch import ERRORS, HotPathAPI, answer_error, read_body, re
 from async_dedup.group_buffer import GroupBuffer
 from async_dedup.ingest import Ingest
 from async_dedup.protocol import short_way
-from async_dedup.status import add_pending, check_health, flush_age, observe
+from async_dedup.status import add_pending, check_health, observe, reasons_not_ready
 from shared import exposition, listing, metrics
 from shared.answer import JSON, acknowledged, success, unavailable
 from shared.db import make_engine, ping
@@ -26,9 +25,6 @@ from shared.event import PATH, check_head, parse
 from shared.fingerprint import PATTERN
 from shared.health import Ready, mysql_health
 from shared.settings import Settings
-
-IDLE_INTERVALS = 3
-"""Flush intervals without a flush, after which this twin no longer calls itself ready."""
 
 
 class FingerprintConvertor(StringConvertor):
@@ -45,7 +41,6 @@ def create_app() -> FastAPI:
     queue = digest_queue(settings, settings.redis_timeout)
     async_buffer = GroupBuffer(settings)
     ingest = Ingest(async_buffer, lambda: enqueue_digest(queue))
-    started = time.time()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -81,20 +76,19 @@ def create_app() -> FastAPI:
     @app.get("/api/v1/health", **docs.HEALTH)
     def health() -> Response:
         mysql = mysql_health(engine, ping(settings))
-        return Response(success(check_health(mysql, buffer, started)), media_type=JSON)
+        return Response(success(check_health(mysql, buffer)), media_type=JSON)
 
     @app.get("/api/v1/ready", **docs.READY)
     def ready() -> Response:
         buffer.check_room()
-        age = flush_age(buffer.state(), started)
-        if age > IDLE_INTERVALS * settings.flush_interval:
-            raise unavailable(f"The last flush was {age:.0f} s ago")
+        if reasons := reasons_not_ready(buffer.state(), settings.flush_interval):
+            raise unavailable(reasons)
         return Response(success(Ready()), media_type=JSON)
 
     @app.get("/metrics", **docs.METRICS)
     def show_metrics() -> Response:
         with contextlib.suppress(RedisError):  # the rest of the metrics is worth more without Redis
-            observe(buffer.state(), started)
+            observe(buffer.state(), settings.flush_interval)
         return Response(exposition.text(), headers={"Content-Type": exposition.CONTENT_TYPE})
 
     app.hot = short_way(ingest, "queued")

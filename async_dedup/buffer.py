@@ -1,41 +1,38 @@
 """The side of Redis of worker, scheduler and everything else that may block."""
 
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
 import redis
 from redis.backoff import NoBackoff
+from redis.exceptions import OutOfMemoryError, ResponseError
 from redis.retry import Retry
 
-from async_dedup.keys import AT, BATCH, BATCHES, BUFFER, CLAIM, FIRST_EVENTS, FLUSHED_AT, PENDING
-from shared.event import Event
+from async_dedup.ages import FlushAge, QueueAge, flushed_seconds
+from async_dedup.entries import (
+    Batch,
+    FirstEvent,
+    is_batch_id,
+    missing_at,
+    read_batch,
+    read_first_events,
+    utc,
+)
+from async_dedup.keys import (
+    BATCH,
+    BATCHES,
+    BUFFER,
+    CLAIM,
+    FIRST_EVENTS,
+    FLUSHED_AT,
+    PENDING,
+    SET_ASIDE,
+)
+from async_dedup.set_aside import SetAside, unfit_batch
 from shared.settings import Settings
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A claimed buffer: events per fingerprint, and when the last of them came."""
-
-    id: str
-    counts: Mapping[str, int]
-    last_seen: datetime
-
-
-@dataclass(frozen=True)
-class FirstEvent:
-    """An event that waits for its digest; the id orders it, and holds Redis's time in milliseconds."""
-
-    id: str
-    fingerprint: str
-    event: Event
-
-    @property
-    def seen_at(self) -> datetime:
-        return _utc(int(self.id.split("-")[0]) / 1000)
 
 
 @dataclass(frozen=True)
@@ -47,6 +44,8 @@ class BufferState:
     first_events: int
     queue_age: float
     flushed_at: float
+    flush_age: float
+    set_aside: int
 
 
 class Buffer:
@@ -60,6 +59,9 @@ class Buffer:
         self.redis: Any = sync_redis(settings, settings.redis_timeout)
         self._claim = self.redis.register_script(CLAIM)
         self._pending = self.redis.register_script(PENDING)
+        self.set_aside = SetAside(self.redis)
+        self._flush_age = FlushAge()
+        self._queue_age = QueueAge()
 
     def claim(self) -> None:
         """Makes a batch of the buffer, if there is anything in it."""
@@ -68,16 +70,32 @@ class Buffer:
 
     def batches(self) -> list[str]:
         """The ids of the batches that were claimed and not dropped, oldest first."""
-        return [batch_id.decode() for batch_id in self.redis.lrange(BATCHES, 0, -1)]
+        ids: list[bytes] = self.redis.lrange(BATCHES, 0, -1)
+        if unfit := [unfit_batch(each, "no id of a batch") for each in ids if not is_batch_id(each)]:
+            self.set_aside(unfit)
+        return [each.decode() for each in ids if is_batch_id(each)]
 
     def read(self, batch_id: str) -> Batch | None:
-        """None where another flush has dropped it."""
-        fields = self.redis.hgetall(BATCH + batch_id)
+        """None where another flush has dropped it, or it is no batch. What can't be read is set aside."""
+        try:
+            fields = self.redis.hgetall(BATCH + batch_id)
+        except ResponseError as error:
+            if not str(error).startswith("WRONGTYPE"):
+                raise
+            self.set_aside([unfit_batch(batch_id.encode(), "no hash")])
+            return None
         if not fields:
             return None
-        last_seen = _utc(int(fields.pop(AT.encode())) / 1e6)
-        counts = {fingerprint.hex(): int(events) for fingerprint, events in fields.items()}
-        return Batch(batch_id, counts, last_seen)
+        batch, unfit = read_batch(batch_id, fields)
+        if unfit:
+            self.set_aside(unfit)
+        return batch if batch.has_time or not batch.counts else self._dated(batch)
+
+    def _dated(self, batch: Batch) -> Batch:
+        now = self.now()
+        with suppress(OutOfMemoryError):  # there is no room to note it: it is counted all the same
+            self.set_aside([missing_at(batch.id, now)])
+        return replace(batch, last_seen=utc(now))
 
     def drop(self, batch_id: str) -> None:
         """Only after the batch's commit. To drop it twice does no harm; half a drop is finished by the next.
@@ -88,13 +106,12 @@ class Buffer:
             pipeline.unlink(BATCH + batch_id).lrem(BATCHES, 1, batch_id).execute()
 
     def first_events(self, limit: int) -> list[FirstEvent]:
-        """The oldest events that wait for their digest."""
-        return [
-            FirstEvent(
-                entry_id.decode(), entry[b"fingerprint"].hex(), Event.model_validate_json(entry[b"event"])
-            )
-            for entry_id, entry in self.redis.xrange(FIRST_EVENTS, count=limit)
-        ]
+        """The oldest events that wait for their digest. What can't be read is set aside, and makes room."""
+        while True:
+            events, unfit = read_first_events(self.redis.xrange(FIRST_EVENTS, count=limit))
+            if not unfit:
+                return events
+            self.set_aside(unfit)
 
     def trim(self, last: FirstEvent) -> None:
         """Only after the commit. Who read `last` has read all before it, so two workers may trim at once."""
@@ -113,22 +130,27 @@ class Buffer:
         self.redis.append(FLUSHED_AT, b"")
 
     def mark_flushed(self) -> None:
-        self.redis.set(FLUSHED_AT, time.time())
+        self.redis.set(FLUSHED_AT, self.now())
+
+    def now(self) -> float:
+        """Redis's time in Unix seconds: whoever dates or measures does so by this one clock."""
+        return _unix_seconds(self.redis.time())
 
     def state(self) -> BufferState:
         """One round trip; raises redis.RedisError where Redis is down."""
         with self.redis.pipeline(transaction=False) as pipeline:
-            pipeline.hlen(BUFFER).llen(BATCHES).xlen(FIRST_EVENTS).xrange(FIRST_EVENTS, count=1).get(
-                FLUSHED_AT
-            )
-            fields, batches, waiting, oldest, flushed_at = pipeline.execute()
-        queued_at = int(oldest[0][0].split(b"-")[0]) / 1000 if oldest else None
+            pipeline.hlen(BUFFER).llen(BATCHES).xlen(FIRST_EVENTS).xrange(FIRST_EVENTS, count=1)
+            pipeline.get(FLUSHED_AT).xlen(SET_ASIDE).time()
+            fields, batches, waiting, oldest, mark, unfit, time = pipeline.execute()
+        now, flushed_at = _unix_seconds(time), flushed_seconds(mark)
         return BufferState(
             fingerprints=max(fields - 1, 0),
             batches=batches,
             first_events=waiting,
-            queue_age=max(time.time() - queued_at, 0.0) if queued_at else 0.0,
-            flushed_at=float(flushed_at or 0),
+            queue_age=self._queue_age(oldest[0][0] if oldest else None, now),
+            flushed_at=flushed_at,
+            flush_age=self._flush_age(flushed_at, now),
+            set_aside=unfit,
         )
 
 
@@ -143,5 +165,5 @@ def sync_redis(settings: Settings, timeout: float | None) -> redis.Redis:
     )
 
 
-def _utc(unix_seconds: float) -> datetime:
-    return datetime.fromtimestamp(unix_seconds, UTC).replace(tzinfo=None)
+def _unix_seconds(time: tuple[int, int]) -> float:
+    return time[0] + time[1] / 1e6

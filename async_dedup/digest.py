@@ -10,10 +10,12 @@ from itertools import repeat
 from rq import Queue
 from sqlalchemy import Engine, func
 from sqlalchemy.dialects.mysql import insert
+from sqlalchemy.exc import DBAPIError
 
-from async_dedup.buffer import Buffer, FirstEvent, sync_redis
+from async_dedup.buffer import Buffer, sync_redis
+from async_dedup.entries import FirstEvent, unfit_event
 from shared.answer import now
-from shared.db import make_background_engine, transact
+from shared.db import make_background_engine, refused_rows, transact
 from shared.model import Issue
 from shared.pipeline_metrics import digest_duration, digest_events, row_freshness
 from shared.settings import Settings
@@ -65,16 +67,28 @@ def digest_some(buffer: Buffer, engine: Engine) -> int:
     """Makes the oldest first events durable, then forgets them; returns how many."""
     events = buffer.first_events(ROWS)
     if events:
-        # Sorted, because two transactions that lock rows in one order can't deadlock.
-        rows = sorted(map(_row, events), key=lambda row: str(row["fingerprint"]))
         with digest_duration.time():
-            transact(engine, lambda connection: connection.execute(UPSERT, rows))
+            # Sorted, because two transactions that lock rows in one order can't deadlock.
+            _upsert(buffer, engine, sorted(events, key=lambda event: event.fingerprint))
         done = now()
         for event in events:
-            row_freshness.observe((done - event.seen_at).total_seconds())
+            # Two clocks: Redis has dated it.
+            row_freshness.observe(max((done - event.seen_at).total_seconds(), 0.0))
         buffer.trim(events[-1])
         digest_events.observe(len(events))
     return len(events)
+
+
+def _upsert(buffer: Buffer, engine: Engine, events: list[FirstEvent]) -> None:
+    rows = [*map(_row, events)]
+    try:
+        transact(engine, lambda connection: connection.execute(UPSERT, rows) if rows else None)
+    except DBAPIError as error:
+        refused = refused_rows(engine, UPSERT, rows, error)
+        buffer.set_aside(
+            [unfit_event(events[at].id.encode(), why, events[at].entry()) for at, why in refused.items()]
+        )
+        _upsert(buffer, engine, [event for at, event in enumerate(events) if at not in refused])
 
 
 def _row(first: FirstEvent) -> dict[str, object]:

@@ -6,16 +6,18 @@ Two flushes at once give the same totals, since only one of them can insert the 
 """
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 from redis import OutOfMemoryError
-from sqlalchemy import Connection, Engine, delete, func, insert
+from sqlalchemy import Connection, Engine, delete, func, insert, select
 from sqlalchemy.dialects import mysql
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from async_dedup.buffer import Batch, Buffer
+from async_dedup.buffer import Buffer
+from async_dedup.entries import MOST_EVENTS, Batch, unfit_count
 from shared.answer import now
-from shared.db import transact
+from shared.db import refused_rows, transact
 from shared.model import AppliedBatch, Issue
 from shared.pipeline_metrics import (
     batch_events,
@@ -27,6 +29,8 @@ from shared.pipeline_metrics import (
 
 LEDGER_KEPT = timedelta(days=7)
 """No flush holds a batch in its hands for longer: after that its row guards nothing."""
+LEDGER_ROWS = 20_000
+"""Kept in any case, 2 MB: the batches of more than a day."""
 
 _insert = mysql.insert(Issue)
 COUNT = _insert.on_duplicate_key_update(
@@ -53,30 +57,59 @@ def _apply_batches(buffer: Buffer, engine: Engine) -> None:
     for batch_id in buffer.batches():
         batch = buffer.read(batch_id)
         if batch is not None:
-            _apply(engine, batch)
+            _apply(buffer, engine, batch)
         buffer.drop(batch_id)
 
 
-def _apply(engine: Engine, batch: Batch) -> None:
+class AlreadyApplied(Exception):
+    """The ledger has this batch."""
+
+
+def _apply(buffer: Buffer, engine: Engine, batch: Batch) -> None:
+    if not batch.counts:
+        return
     try:
         transact(engine, lambda connection: _write(connection, batch))
-    except IntegrityError:  # the ledger has this batch: the upsert itself can't conflict
+    except AlreadyApplied:
         batches_replayed.inc()
+        return
+    except DBAPIError as error:
+        _apply(buffer, engine, _without_refused(buffer, engine, batch, error))
         return
     events_flushed.inc(sum(batch.counts.values()))
     batch_events.observe(sum(batch.counts.values()))
     batch_fingerprints.observe(len(batch.counts))
 
 
-def _write(connection: Connection, batch: Batch) -> None:
-    connection.execute(
-        insert(AppliedBatch).values(
-            batch_id=batch.id,
-            applied_at=now(),
-            fingerprints=len(batch.counts),
-            events=sum(batch.counts.values()),
-        )
+def _without_refused(buffer: Buffer, engine: Engine, batch: Batch, error: DBAPIError) -> Batch:
+    """They leave the batch before it is applied: after it, a kill would leave nobody to set them aside."""
+    rows = _rows(batch)
+    refused = {
+        str(rows[at]["fingerprint"]): why for at, why in refused_rows(engine, COUNT, rows, error).items()
+    }
+    buffer.set_aside(
+        [
+            unfit_count(batch.id, bytes.fromhex(each), why, b"%d" % batch.counts[each])
+            for each, why in refused.items()
+        ]
     )
+    return replace(
+        batch, counts={each: events for each, events in batch.counts.items() if each not in refused}
+    )
+
+
+def _write(connection: Connection, batch: Batch) -> None:
+    try:
+        connection.execute(
+            insert(AppliedBatch).values(
+                batch_id=batch.id,
+                applied_at=now(),
+                fingerprints=len(batch.counts),
+                events=min(sum(batch.counts.values()), MOST_EVENTS),
+            )
+        )
+    except IntegrityError:
+        raise AlreadyApplied from None
     connection.execute(COUNT, _rows(batch))
 
 
@@ -91,5 +124,9 @@ def _rows(batch: Batch) -> list[dict[str, object]]:
 
 
 def trim_ledger(engine: Engine) -> None:
+    """By a clock that may have been set forward by years, so the newest rows stay whatever it says."""
+    applied_at = AppliedBatch.applied_at
     with engine.begin() as connection:
-        connection.execute(delete(AppliedBatch).where(AppliedBatch.applied_at < now() - LEDGER_KEPT))
+        newest = select(applied_at).order_by(applied_at.desc()).offset(LEDGER_ROWS).limit(1)
+        if not_kept := connection.scalar(newest):
+            connection.execute(delete(AppliedBatch).where(applied_at <= min(not_kept, now() - LEDGER_KEPT)))

@@ -1,23 +1,25 @@
 """What Redis keeps for the async twin: every key, and what each script that touches them promises.
 
-| key               | type   | holds                             | bound               | lives until       |
-|-------------------|--------|-----------------------------------|---------------------|-------------------|
-| hpt:buffer        | hash   | events by fingerprint, `at`: last | MAX_FINGERPRINTS    | claimed           |
-| hpt:batches       | list   | ids of batches, oldest first      | one per batch       | each is dropped   |
-| hpt:batch:ID      | hash   | a claimed buffer                  | MAX_FINGERPRINTS    | in MySQL, dropped |
-| hpt:first_events  | stream | first events, first stack traces  | maxmemory           | in MySQL, trimmed |
-| hpt:group:PROCESS | string | number and id of its last group   | one each            | an hour unused    |
-| hpt:flushed_at    | string | last flush, Unix seconds          | 1                   | overwritten       |
-| rq:*              | RQ's   | digest jobs                       | one waiting at most | failed: 5 minutes |
+| key               | type   | holds                              | bound               | lives until       |
+|-------------------|--------|------------------------------------|---------------------|-------------------|
+| hpt:buffer        | hash   | events by fingerprint, `at`: last  | MAX_FINGERPRINTS    | claimed           |
+| hpt:batches       | list   | ids of batches, oldest first       | one per batch       | each is dropped   |
+| hpt:batch:ID      | hash   | a claimed buffer                   | MAX_FINGERPRINTS    | in MySQL, dropped |
+| hpt:first_events  | stream | first events, first stack traces   | maxmemory           | in MySQL, trimmed |
+| hpt:group:PROCESS | string | number and id of its last group    | one each            | an hour unused    |
+| hpt:flushed_at    | string | last flush, Unix seconds           | 1                   | overwritten       |
+| hpt:set_aside     | stream | what could not be applied, and why | MAX_SET_ASIDE       | newer ones came   |
+| rq:*              | RQ's   | digest jobs                        | one waiting at most | failed: 5 minutes |
 
 Counts have no expiry, and `maxmemory-policy noeviction` makes a full Redis refuse new events (503)
 rather than evict counted ones. Fingerprints are 32 raw bytes here, half of their hex form.
 
-| script        | called by                   | promises                                                     |
-|---------------|-----------------------------|--------------------------------------------------------------|
-| `add.lua`     | `group_buffer.py`, the API  | a group counts once, however often it is sent                |
-| `claim.lua`   | `buffer.py`, the flush      | no event is in the buffer and in a batch at once, or in none |
-| `pending.lua` | `buffer.py`, the list       | the sum over buffer and batches at one moment                |
+| script          | called by                  | promises                                            |
+|-----------------|----------------------------|-----------------------------------------------------|
+| `add.lua`       | `group_buffer.py`, the API | a group counts once, however often it is sent       |
+| `claim.lua`     | `buffer.py`, the flush     | no event is in buffer and batch at once, or in none |
+| `pending.lua`   | `buffer.py`, the list      | the sum over buffer and batches at one moment       |
+| `set_aside.lua` | `set_aside.py`, these two  | what can't be applied is removed and noted, once    |
 """
 
 from pathlib import Path
@@ -28,12 +30,16 @@ BATCH = "hpt:batch:"
 FIRST_EVENTS = "hpt:first_events"
 GROUP = "hpt:group:"
 FLUSHED_AT = "hpt:flushed_at"
+SET_ASIDE = "hpt:set_aside"
 
 AT = "at"
 """The field of a buffer or batch that is no fingerprint: when its last event came, Unix microseconds."""
 
 MAX_FINGERPRINTS = 10_000
 """A buffer that reaches this is sealed as a batch at once: one HGETALL and one transaction stay small."""
+
+MAX_SET_ASIDE = 1_000
+"""With 4 KiB of each, some 4 MB: enough to see what came, and how often."""
 
 
 def _script(name: str) -> str:
@@ -43,3 +49,4 @@ def _script(name: str) -> str:
 ADD = _script("add")
 CLAIM = _script("claim")
 PENDING = _script("pending")
+MOVE_ASIDE = _script("set_aside")

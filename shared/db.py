@@ -2,13 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import pymysql
-from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy import Connection, Engine, Executable, create_engine
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.schema import CreateTable
 
@@ -23,6 +23,8 @@ CONNECT_TIMEOUT = 2
 READ_TIMEOUT = 60
 """Seconds for one statement: more than InnoDB waits for a lock. Without it a lost MySQL holds a flush up."""
 DEADLOCK_OR_LOCK_WAIT = (1213, 1205)
+REFUSALS = (1690, 1644, 3819, 4025)
+"""Of one row, though PyMySQL calls them operational: out of range, a trigger's, a constraint's."""
 
 
 def make_engine(
@@ -102,6 +104,48 @@ def transact(engine: Engine, work: Callable[[Connection], object], tries: int = 
         except OperationalError as error:
             if not remaining or error.orig is None or error.orig.args[0] not in DEADLOCK_OR_LOCK_WAIT:
                 raise
+
+
+def refused_rows(
+    engine: Engine, statement: Executable, rows: Sequence[Mapping[str, object]], error: DBAPIError
+) -> dict[int, str]:
+    """Which of `rows` MySQL does not take, by index, and its reasons: tried by halves, and undone.
+
+    Raises `error` where it is none of a row's own, such as of a MySQL that is away or full.
+    """
+    if not _is_refusal(error):
+        raise error
+    with engine.connect() as connection:
+        refused = _refused(connection, statement, rows, 0)
+        connection.rollback()
+    if not refused:
+        raise error
+    return refused
+
+
+def _refused(
+    connection: Connection, statement: Executable, rows: Sequence[Mapping[str, object]], first: int
+) -> dict[int, str]:
+    try:
+        with connection.begin_nested():
+            connection.execute(statement, rows)
+    except DBAPIError as error:
+        if not _is_refusal(error):
+            raise
+        if len(rows) == 1:
+            return {first: str(error.orig)}
+        half = len(rows) // 2
+        return {
+            **_refused(connection, statement, rows[:half], first),
+            **_refused(connection, statement, rows[half:], first + half),
+        }
+    return {}
+
+
+def _is_refusal(error: DBAPIError) -> bool:
+    if isinstance(error, DataError | IntegrityError):
+        return True
+    return error.orig is not None and error.orig.args[:1] != () and error.orig.args[0] in REFUSALS
 
 
 @contextmanager

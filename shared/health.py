@@ -30,12 +30,13 @@ class Dependencies(BaseModel):
 
 
 class Health(BaseModel):
-    """`degraded` where a dependency is down. The ages are the async twin's only."""
+    """`degraded` where a dependency is down. The ages and `set_aside`, a number: the async twin's only."""
 
     status: Literal["up", "degraded"]
     dependencies: Dependencies
     flush_age_seconds: Annotated[float | None, Field(exclude_if=lambda age: age is None)] = None
     queue_age_seconds: Annotated[float | None, Field(exclude_if=lambda age: age is None)] = None
+    set_aside: Annotated[int | None, Field(exclude_if=lambda entries: entries is None)] = None
 
 
 class Ready(BaseModel):

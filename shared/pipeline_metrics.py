@@ -24,6 +24,9 @@ events_flushed = Counter("events_flushed", "Events whose count is in MySQL.")
 batches_replayed = Counter(
     "batches_replayed", "Batches found in the ledger, so dropped and not applied again."
 )
+set_aside = Counter("set_aside", "What could not be applied and was set aside, by its kind.", ("kind",))
+for _kind in ("first_event", "count", "batch"):
+    set_aside.labels(_kind)  # of a counter that begins at 1 Prometheus sees no increase
 
 # Set from Redis at each scrape, by the process that answers it.
 NEWEST: Literal["livemostrecent"] = "livemostrecent"
@@ -35,4 +38,10 @@ flush_age = Gauge("flush_age_seconds", "Since the last flush that went well.", m
 queue_depth = Gauge("queue_depth", "First events that wait for their digest.", multiprocess_mode=NEWEST)
 queue_age = Gauge(
     "queue_age_seconds", "Age of the oldest first event that waits for its digest.", multiprocess_mode=NEWEST
+)
+set_aside_entries = Gauge(
+    "set_aside_entries", "What is set aside and still kept, 1,000 at most.", multiprocess_mode=NEWEST
+)
+flush_interval = Gauge(
+    "flush_interval_seconds", "The setting: between two flushes.", multiprocess_mode=NEWEST
 )

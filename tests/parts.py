@@ -13,8 +13,9 @@ from typing import Any
 import redis
 from sqlalchemy import Engine, RowMapping, select
 
-from async_dedup.buffer import Batch, Buffer
+from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_all
+from async_dedup.entries import Batch
 from async_dedup.flush import flush
 from async_dedup.group_buffer import GroupBuffer
 from loadtests.stack import Stack

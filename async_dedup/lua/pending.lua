@@ -2,12 +2,15 @@
 --
 -- KEYS: buffer, batches
 -- ARGV: start of a batch's key, then fingerprints
--- Returns the events of each fingerprint.
+-- Returns the events of each fingerprint; what is no number, which the flush will set aside, counts as none.
 
-local events = redis.call('HMGET', KEYS[1], unpack(ARGV, 2))
+local events = {}
+for i, counted in ipairs(redis.call('HMGET', KEYS[1], unpack(ARGV, 2))) do
+    events[i] = tonumber(counted or 0) or 0
+end
 for _, id in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
     for i, claimed in ipairs(redis.call('HMGET', ARGV[1] .. id, unpack(ARGV, 2))) do
-        events[i] = (events[i] or 0) + (claimed or 0)
+        events[i] = events[i] + (tonumber(claimed or 0) or 0)
     end
 end
 return events

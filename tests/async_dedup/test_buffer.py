@@ -123,6 +123,7 @@ def test_every_key_of_a_full_cycle_is_in_the_table_and_has_its_type(
     asyncio.run(add(settings, [A]))
     buffer.claim()
     asyncio.run(add(settings, [A, B]))
+    buffer.redis.xadd("hpt:first_events", {"nothing": "that is known"})
     enqueue_digest(queue)
     seen |= types_of_keys(buffer)
     stack.start("worker")

@@ -12,7 +12,9 @@ from prometheus_client import REGISTRY
 from sqlalchemy import Engine, delete, insert, select
 from sqlalchemy.exc import OperationalError
 
-from async_dedup.buffer import Batch, Buffer
+from async_dedup import flush as flush_module
+from async_dedup.buffer import Buffer
+from async_dedup.entries import Batch
 from async_dedup.flush import LEDGER_KEPT, flush, trim_ledger
 from loadtests.stack import Stack
 from shared import db
@@ -34,6 +36,7 @@ KILLED_FLUSH = """
 import os, signal, sys
 from importlib import import_module
 from async_dedup import flush
+from async_dedup import flush as flush_module
 from async_dedup.buffer import Buffer
 from shared.db import make_background_engine
 from shared.settings import Settings
@@ -190,7 +193,12 @@ def test_a_flush_gives_a_silent_mysql_up_and_counts_once_when_it_is_back(
     engine.dispose()
 
 
-def test_the_ledger_forgets_what_it_has_kept_long_enough(engine: Engine) -> None:
+@pytest.mark.parametrize(("kept", "left"), [(0, ["young"]), (1, ["young"]), (2, ["old", "young"])])
+def test_the_ledger_forgets_what_it_has_kept_long_enough_but_never_the_newest(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, kept: int, left: list[str]
+) -> None:
+    """Whatever its clock says: one that is years ahead would otherwise take all."""
+    monkeypatch.setattr(flush_module, "LEDGER_ROWS", kept)
     ages = {"old": LEDGER_KEPT + timedelta(minutes=1), "young": LEDGER_KEPT - timedelta(minutes=1)}
     rows = [
         {"batch_id": name, "applied_at": now() - age, "fingerprints": 1, "events": 1}
@@ -201,4 +209,5 @@ def test_the_ledger_forgets_what_it_has_kept_long_enough(engine: Engine) -> None
         connection.execute(insert(AppliedBatch), rows)
     trim_ledger(engine)
     with engine.begin() as connection:
-        assert connection.scalars(select(AppliedBatch.batch_id)).all() == ["young"]
+        found = connection.scalars(select(AppliedBatch.batch_id).order_by(AppliedBatch.batch_id)).all()
+    assert found == left

@@ -107,3 +107,25 @@ def test_without_flushes_it_is_not_ready_and_says_so(stack: Stack, url: str) -> 
     assert client.log(url, "kept all the same").status == 200
     stack.start("scheduler")
     wait_until(lambda: get(url, READY).status == 200)
+
+
+def test_a_first_event_that_waits_too_long_is_a_reason_not_to_be_ready(stack: Stack, url: str) -> None:
+    buffer = Buffer(stack.settings)
+    stack.stop("worker")
+    stack.stop("scheduler")
+    buffer.redis.delete("hpt:first_events")  # it remembers its newest id, and takes none before that
+    buffer.redis.xadd("hpt:first_events", {"fingerprint": b"f" * 32, "event": '{"message": "m"}'}, id="1-1")
+    assert get(url, READY).status == 503
+    assert "A first event has waited" in get(url, READY).json["message"]
+    stack.start_twin("async_dedup")
+    wait_until(lambda: get(url, READY).status == 200)
+
+
+def test_what_is_set_aside_is_told(stack: Stack, url: str) -> None:
+    buffer = Buffer(stack.settings)
+    before = get(url, HEALTH).json["data"]["set_aside"]
+    for _ in range(2):
+        buffer.redis.xadd("hpt:first_events", {"nothing": "that is known"})
+    wait_until(lambda: get(url, HEALTH).json["data"]["set_aside"] == before + 2)
+    assert f"set_aside_entries {before + 2:.1f}" in get(url, "/metrics").body.decode()
+    wait_until(lambda: get(url, READY).status == 200)

@@ -48,6 +48,9 @@ ASYNC_ONLY = {
     "flush_age_seconds": "gauge",
     "queue_depth": "gauge",
     "queue_age_seconds": "gauge",
+    "set_aside": "counter",
+    "set_aside_entries": "gauge",
+    "flush_interval_seconds": "gauge",
 }
 FORESEEN = {(LOG, "POST", status): 0 for status in ("200", "400", "413", "415", "500", "503")}
 CAUSES = {"IntegrityError": 0, "OperationalError": 0, "PoolTimeout": 0}

@@ -1,0 +1,48 @@
+"""How long ago something was, though clocks are set back and forth.
+
+Redis dates, so that no other process's clock counts. Should its clock be set, an age is what this process
+has seen by its own monotonic one.
+"""
+
+import time
+
+
+class FlushAge:
+    """Seconds since the last flush, or since this process started if that is later."""
+
+    def __init__(self) -> None:
+        self._flushed_at: float | None = None
+        self._asked = self._otherwise = time.monotonic()
+
+    def __call__(self, flushed_at: float, now: float) -> float:
+        """Both by Redis's clock. A flush in the future of it is as old as it can be."""
+        if flushed_at != self._flushed_at:
+            self._flushed_at, self._otherwise = flushed_at, self._asked
+        self._asked = time.monotonic()
+        longest = self._asked - self._otherwise
+        return min(now - flushed_at, longest) if flushed_at <= now else longest
+
+
+class QueueAge:
+    """Seconds that the oldest first event has waited."""
+
+    def __init__(self) -> None:
+        self._oldest: bytes | None = None
+        self._seen = 0.0
+
+    def __call__(self, oldest: bytes | None, now: float) -> float:
+        """`oldest` is its id, dated by Redis; one from the future has waited since it was seen first."""
+        if oldest != self._oldest:
+            self._oldest, self._seen = oldest, time.monotonic()
+        if oldest is None:
+            return 0.0
+        age = now - int(oldest.split(b"-")[0]) / 1000
+        return age if age >= 0 else time.monotonic() - self._seen
+
+
+def flushed_seconds(mark: bytes | None) -> float:
+    """0 where there is no mark, or none that can be read."""
+    try:
+        return float(mark or 0)
+    except ValueError:
+        return 0.0

@@ -1,0 +1,127 @@
+"""What stands in Redis, read by this version: what it can't read is named, and the rest is there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+
+from async_dedup.keys import AT, BATCH, FIRST_EVENTS
+from async_dedup.set_aside import Unfit
+from shared.event import Event, problems
+
+FINGERPRINT_BYTES = 32
+LEDGER_ID = 32
+MOST_EVENTS = 2**63 - 1
+"""What a BIGINT holds, and a Redis counter."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A claimed buffer: events per fingerprint, and when the last of them came."""
+
+    id: str
+    counts: Mapping[str, int]
+    last_seen: datetime
+
+    @property
+    def has_time(self) -> bool:
+        return self.last_seen > datetime.min
+
+
+@dataclass(frozen=True)
+class FirstEvent:
+    """An event that waits for its digest; the id orders it, and holds Redis's time in milliseconds."""
+
+    id: str
+    fingerprint: str
+    event: Event
+
+    @property
+    def seen_at(self) -> datetime:
+        return utc(int(self.id.split("-")[0]) / 1000)
+
+    def entry(self) -> dict[bytes, bytes]:
+        """As it stands in the stream."""
+        event = self.event.model_dump_json(by_alias=True).encode()
+        return {b"fingerprint": bytes.fromhex(self.fingerprint), b"event": event}
+
+
+def utc(unix_seconds: float) -> datetime:
+    return datetime.fromtimestamp(unix_seconds, UTC).replace(tzinfo=None)
+
+
+def read_first_events(
+    entries: Sequence[tuple[bytes, Mapping[bytes, bytes]]],
+) -> tuple[list[FirstEvent], list[Unfit]]:
+    events: list[FirstEvent] = []
+    unfit: list[Unfit] = []
+    for entry_id, entry in entries:
+        try:
+            events.append(_first_event(entry_id, entry))
+        except (ValueError, OverflowError, OSError) as error:
+            unfit.append(unfit_event(entry_id, _reason(error), entry))
+    return events, unfit
+
+
+def _first_event(entry_id: bytes, entry: Mapping[bytes, bytes]) -> FirstEvent:
+    for name in (b"fingerprint", b"event"):
+        if name not in entry:
+            raise ValueError(f"no {name.decode()}")
+    if len(entry[b"fingerprint"]) != FINGERPRINT_BYTES:
+        raise ValueError(f"a fingerprint of {len(entry[b'fingerprint'])} bytes")
+    # A newer version may have added a field: of a request it is an error, here it is not for us.
+    event = Event.model_validate_json(entry[b"event"], extra="ignore")
+    first = FirstEvent(entry_id.decode(), entry[b"fingerprint"].hex(), event)
+    first.seen_at  # noqa: B018 - raises for an id that is no time
+    return first
+
+
+def _reason(error: Exception) -> str:
+    """Without what was sent."""
+    if isinstance(error, ValidationError):
+        return "; ".join(f"{problem.field}: {problem.reason}" for problem in problems(error))
+    return str(error)
+
+
+def unfit_event(entry_id: bytes, reason: str, content: Mapping[bytes, bytes]) -> Unfit:
+    return Unfit("first_event", FIRST_EVENTS, ("XDEL", entry_id), reason, content)
+
+
+def is_batch_id(name: bytes) -> bool:
+    """Whether the ledger can hold it, and tell it from others."""
+    return name.isalnum() and len(name) <= LEDGER_ID
+
+
+def read_batch(batch_id: str, fields: Mapping[bytes, bytes]) -> tuple[Batch, list[Unfit]]:
+    """Its last event came at `datetime.min` where the batch does not say so."""
+    counts: dict[str, int] = {}
+    last_seen = datetime.min
+    unfit: list[Unfit] = []
+    for name, value in fields.items():
+        try:
+            if name == AT.encode():
+                last_seen = utc(_whole(value) / 1e6)
+            else:
+                if len(name) != FINGERPRINT_BYTES:
+                    raise ValueError(f"a fingerprint of {len(name)} bytes")
+                counts[name.hex()] = _whole(value)
+        except (ValueError, OverflowError, OSError) as error:
+            unfit.append(unfit_count(batch_id, name, str(error), value))
+    return Batch(batch_id, counts, last_seen), unfit
+
+
+def _whole(value: bytes) -> int:
+    # int() also takes b" 1_0 ", and refuses what is very long.
+    if not (value.isdigit() and len(value) <= len(str(MOST_EVENTS)) and 0 < int(value) <= MOST_EVENTS):
+        raise ValueError("no whole number from 1 to 2^63 - 1")
+    return int(value)
+
+
+def unfit_count(batch_id: str, name: bytes, reason: str, value: bytes) -> Unfit:
+    return Unfit("count", BATCH + batch_id, ("HDEL", name), reason, {name: value})
+
+
+def missing_at(batch_id: str, now: float) -> Unfit:
+    """Nothing to remove: what it lacks is put there."""
+    return Unfit("count", BATCH + batch_id, ("HSETNX", AT, int(now * 1e6)), "no time: taken for now", {})
