@@ -7,15 +7,13 @@ import logging
 import signal
 from datetime import UTC, datetime
 
-from apscheduler.schedulers.background import BackgroundScheduler
-from redis import RedisError
 from rq import Queue
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_all, digest_queue, enqueue_digest
 from async_dedup.flush import flush, trim_ledger
+from async_dedup.steady import Every, SteadyScheduler
 from shared.db import create_tables_when_up, make_background_engine
 from shared.exposition import serve
 from shared.settings import Settings
@@ -36,8 +34,8 @@ def tick(buffer: Buffer, engine: Engine, queue: Queue) -> None:
             digest_all(buffer, engine)
         elif state.first_events:  # the API's nudge may have died with the API, or its job with a worker
             enqueue_digest(queue)
-    except (RedisError, SQLAlchemyError) as error:
-        log.warning("The flush failed and will be tried again: %s", error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the next tick may do better
+        log.warning("The flush failed and will be tried again: %s: %s", type(error).__name__, error)
 
 
 def main() -> None:
@@ -46,18 +44,12 @@ def main() -> None:
     engine = make_background_engine(settings)
     create_tables_when_up(engine)
     parts = (Buffer(settings), engine, digest_queue(settings, settings.redis_timeout))
-    scheduler = BackgroundScheduler(timezone=UTC)
-    scheduler.add_job(
-        tick,
-        "interval",
-        parts,
-        seconds=settings.flush_interval,
-        next_run_time=datetime.now(UTC),
-        coalesce=True,
-        max_instances=1,
-        misfire_grace_time=None,
+    scheduler = SteadyScheduler(
+        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
     )
-    scheduler.add_job(trim_ledger, "interval", [engine], hours=1)
+    at_once = datetime.now(UTC)
+    scheduler.add_job(tick, Every(seconds=settings.flush_interval), parts, next_run_time=at_once)
+    scheduler.add_job(trim_ledger, Every(hours=1), [engine])
     # Blocked before any thread starts, so that they come here and never into the middle of a flush.
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)

@@ -1,9 +1,10 @@
 """The RQ worker: `python -m async_dedup.worker`."""
 
+import logging
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from redis import RedisError
 from rq import Queue, SimpleWorker
 from rq.exceptions import StopRequested
 
@@ -11,6 +12,13 @@ from async_dedup.digest import digest_queue
 from shared.db import create_tables_when_up, make_background_engine
 from shared.exposition import serve
 from shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+PAUSE = 1.0
+"""Seconds between two workers, so that a Redis that is away is not asked in a tight loop."""
+seen: set[str] = set()
+"""Kinds of errors that the log knows: while Redis is away there is one each second."""
 
 
 class Worker(SimpleWorker):
@@ -21,6 +29,9 @@ class Worker(SimpleWorker):
 
     def handle_warm_shutdown_request(self) -> None:
         Worker.told_to_stop = True  # of the class: the signal may reach the worker before the present one
+
+    def subscribe(self) -> None:
+        """To nothing: nobody sends RQ's commands, and their thread can't be ended without Redis."""
 
 
 def main() -> None:
@@ -33,11 +44,25 @@ def main() -> None:
 
 
 def work(queue: Queue) -> None:
-    # A job is a few milliseconds of SQL: a fork for each would cost more than the job.
-    with suppress(RedisError, StopRequested):
+    with outlived():
+        # A job is a few milliseconds of SQL: a fork for each would cost more than the job.
         Worker([queue]).work(logging_level="WARNING")
-    with suppress(RedisError, StopRequested):
-        time.sleep(0 if Worker.told_to_stop else 1)
+    with outlived():
+        time.sleep(0 if Worker.told_to_stop else PAUSE)
+
+
+@contextmanager
+def outlived() -> Iterator[None]:
+    """Whatever RQ raises, nobody would start this process again: the next worker may do better."""
+    try:
+        yield
+    except StopRequested:
+        pass
+    except Exception as error:  # noqa: BLE001
+        kind = type(error).__name__
+        if kind not in seen:
+            seen.add(kind)
+            log.warning("The worker ended and begins again: %s: %s", kind, error)
 
 
 if __name__ == "__main__":

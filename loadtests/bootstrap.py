@@ -26,6 +26,7 @@ DEV_LOCK = ROOT / "requirements-dev.lock"
 MYSQL_SERVERS = ("mariadbd", "mysqld")
 REDIS_SERVERS = ("redis-server", "valkey-server")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CLOCK = "*/faketime/libfaketimeMT.so.1"
 # sbin and libexec are on few users' PATH, and Homebrew may keep a server off it.
 SERVER_FOLDERS = (
     "/usr/sbin",
@@ -133,6 +134,12 @@ def ensure_browser() -> None:
         say(NO_BROWSER)
 
 
+def ensure_clock() -> None:
+    """Find or install the library with which tests set the clock of a process."""
+    if not any(Path("/usr/lib").glob(CLOCK)) and not apt_install(["faketime"], may_ask=False):
+        say("no libfaketime found, which the tests of clocks need; on Debian: sudo apt-get install faketime")
+
+
 def runs(program: str | None) -> bool:
     """False also for what an interrupted install left without its libraries."""
     return program is not None and quietly([program, "--version"]).returncode == 0
@@ -182,6 +189,7 @@ def main(arguments: list[str]) -> None:
         ensure_observers()
     if dev:
         ensure_browser()
+        ensure_clock()
     ensure_packages(dev)
 
 

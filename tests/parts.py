@@ -18,6 +18,7 @@ from async_dedup.digest import digest_all
 from async_dedup.entries import Batch
 from async_dedup.flush import flush
 from async_dedup.group_buffer import GroupBuffer
+from loadtests.bootstrap import CLOCK
 from loadtests.stack import Stack
 from loadtests.stack.process import spawn
 from shared.db import create_tables, make_background_engine
@@ -121,10 +122,35 @@ def environment(settings: Settings) -> dict[str, str]:
     return {**os.environ, **own, "PYTHONPATH": str(Path(__file__).parent.parent)}
 
 
+class Clock:
+    """A wall clock that can be set, of the processes that are started with its environment."""
+
+    def __init__(self, file: Path) -> None:
+        (library,) = Path("/usr/lib").glob(CLOCK)
+        self._file = file
+        self.environment = {
+            "LD_PRELOAD": str(library),
+            "FAKETIME_TIMESTAMP_FILE": str(file),
+            "FAKETIME_NO_CACHE": "1",
+            "DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        self.set(0)
+
+    def set(self, seconds: int) -> None:
+        """So far from the true time."""
+        part = self._file.with_suffix(".part")
+        part.write_text(f"{seconds:+d}")
+        part.replace(self._file)
+
+
 @contextmanager
-def running(settings: Settings, log: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    settings: Settings, log: Path, *command: str, clock: Clock | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """A Python process that is gone at the end of the block, whatever happens in it."""
-    process = spawn([sys.executable, *command], log, environment(settings), None)
+    own = {**environment(settings), **(clock.environment if clock else {})}
+    process = spawn([sys.executable, *command], log, own, None)
     try:
         yield process
     finally:

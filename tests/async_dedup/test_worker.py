@@ -139,3 +139,50 @@ def test_asked_to_end_it_finishes_its_job_and_does(
         assert process.wait(10) == 0
     assert messages(engine) == ({"a"} if busy else set())
     assert buffer.state().first_events == (0 if busy else 1)
+
+
+RAISING = """
+import sys
+from rq import SimpleWorker
+from async_dedup import worker
+teardown, left = SimpleWorker.teardown, [KeyError, AttributeError, AttributeError, OSError]
+
+def fail(self):
+    teardown(self)
+    if left:
+        raise left.pop()("whatever")
+
+SimpleWorker.teardown = fail
+worker.PAUSE = 0.01
+SimpleWorker.check_for_suspension = lambda self, _: 1 / 0 if left else None
+worker.main()
+"""
+
+
+def test_a_worker_outlives_whatever_rq_raises_and_says_so_once_for_each_kind(
+    stack: Stack, buffer: Buffer, engine: Engine, queue: Queue, tmp_path: Path
+) -> None:
+    asyncio.run(add(stack.settings, [A]))
+    enqueue_digest(queue)
+    with running(stack.settings, tmp_path / "log", "-c", RAISING) as process:
+        wait_until(lambda: messages(engine) == {"a"})
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    said = (tmp_path / "log").read_text()
+    assert said.count("begins again") == 3
+    for kind in ("OSError", "AttributeError", "KeyError"):
+        assert said.count(f"begins again: {kind}") == 1
+
+
+def test_a_worker_outlives_every_cut_of_its_connections(
+    stack: Stack, buffer: Buffer, engine: Engine, queue: Queue, tmp_path: Path
+) -> None:
+    with running(stack.settings, tmp_path / "log", "-m", "async_dedup.worker") as process:
+        for number in range(5):
+            wait_until(lambda: is_idle(buffer))
+            for kind in ("normal", "pubsub"):
+                buffer.redis.client_kill_filter(_type=kind, skipme=True)
+            asyncio.run(add(stack.settings, [event(f"event {number}")]))
+            enqueue_digest(queue)
+            wait_until(lambda: not buffer.state().first_events)
+        assert process.poll() is None
