@@ -1,7 +1,7 @@
 """APScheduler on a machine whose clock is set.
 
-It plans by the wall clock, as one who wants something done at eight. Set back by an hour, it runs nothing for an
-hour; set forward by years, it goes through every run that it has missed.
+It plans by the wall clock, as one who wants something done at eight. Set back by an hour, it runs nothing for
+an hour; set forward by years, it goes through every run that it has missed.
 """
 
 import time

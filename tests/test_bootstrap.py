@@ -184,8 +184,8 @@ def test_a_browser_that_is_there_is_used(monkeypatch: pytest.MonkeyPatch, comman
     assert not commands.exists()
 
 
-@pytest.mark.parametrize(("arguments", "looked"), [([], 0), (["--dev"], 1)])
-def test_only_who_develops_needs_a_browser(
+@pytest.mark.parametrize(("arguments", "looked"), [([], 0), (["--dev"], 2)])
+def test_only_who_develops_needs_a_browser_and_a_clock(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str], looked: int
 ) -> None:
     calls: list[str] = []
@@ -193,6 +193,7 @@ def test_only_who_develops_needs_a_browser(
         monkeypatch.setattr(bootstrap, step, lambda: None)
     monkeypatch.setattr(bootstrap, "ensure_packages", lambda _: None)
     monkeypatch.setattr(bootstrap, "ensure_browser", lambda: calls.append("browser"))
+    monkeypatch.setattr(bootstrap, "ensure_clock", lambda: calls.append("clock"))
     bootstrap.main(arguments)
     assert len(calls) == looked
 
