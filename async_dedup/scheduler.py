@@ -5,8 +5,10 @@ A process of its own: inside a web worker it would run once per worker.
 
 import logging
 import signal
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
+from redis import RedisError
 from rq import Queue
 from sqlalchemy import Engine
 
@@ -23,6 +25,9 @@ log = logging.getLogger(__name__)
 LATE_DIGEST = 60.0
 """Seconds. RQ needs room in Redis for its own books: once first events fill it, no job can start."""
 
+MAX_SEALED = 60
+"""Batches that may wait: 5 minutes' at the default interval."""
+
 
 def tick(buffer: Buffer, engine: Engine, queue: Queue) -> None:
     """A flush that fails is tried again by the next tick: the buffer and its batches are still there."""
@@ -38,6 +43,16 @@ def tick(buffer: Buffer, engine: Engine, queue: Queue) -> None:
         log.warning("The flush failed and will be tried again: %s: %s", type(error).__name__, error)
 
 
+def seal(buffer: Buffer) -> None:
+    """A batch for each interval where flushes are behind, since all in it get the time of its last event.
+
+    Not more than MAX_SEALED: in each, what keeps coming takes memory once more.
+    """
+    with suppress(RedisError):  # the tick says so
+        if 0 < len(buffer.batches()) < MAX_SEALED:
+            buffer.claim()
+
+
 def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     settings = Settings()
@@ -47,8 +62,11 @@ def main() -> None:
     scheduler = SteadyScheduler(
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
     )
-    at_once = datetime.now(UTC)
-    scheduler.add_job(tick, Every(seconds=settings.flush_interval), parts, next_run_time=at_once)
+    interval, at_once = settings.flush_interval, datetime.now(UTC)
+    scheduler.add_job(tick, Every(seconds=interval), parts, next_run_time=at_once)
+    # Half an interval later: what waits then is what a flush has left.
+    later = at_once + timedelta(seconds=interval / 2)
+    scheduler.add_job(seal, Every(seconds=interval), parts[:1], next_run_time=later)
     scheduler.add_job(trim_ledger, Every(hours=1), [engine])
     # Blocked before any thread starts, so that they come here and never into the middle of a flush.
     signals = {signal.SIGTERM, signal.SIGINT}

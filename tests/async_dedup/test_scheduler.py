@@ -2,7 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_queue, enqueue_digest
 from async_dedup.scheduler import tick
 from loadtests.stack import Stack
+from shared.answer import now
 from tests.parts import (
     add,
     alone,
@@ -21,6 +23,7 @@ from tests.parts import (
     event,
     frozen,
     full,
+    open_buffer,
     rows,
     running,
     servers_up,
@@ -96,6 +99,50 @@ def test_the_process_outlives_a_server_and_then_flushes(
         stack.start(server)
         wait_until(lambda: times_seen(engine) == {A.fingerprint: 1})
         assert process.poll() is None
+
+
+@contextmanager
+def killed(stack: Stack) -> Iterator[None]:
+    stack.kill("mysql")
+    try:
+        yield
+    finally:
+        stack.start("mysql")
+
+
+@pytest.mark.parametrize("away", [killed, lambda stack: frozen(stack.pid("mysql"))], ids=["killed", "frozen"])
+def test_while_mysql_is_away_each_interval_keeps_its_own_time(
+    stack: Stack,
+    buffer: Buffer,
+    engine: Engine,
+    tmp_path: Path,
+    away: Callable[[Stack], AbstractContextManager[None]],
+) -> None:
+    with running(stack.settings, tmp_path / "log", "-m", "async_dedup.scheduler"):
+        wait_until(lambda: buffer.state().flushed_at)
+        with away(stack):
+            for sealed, each in enumerate((A, B), 1):
+                asyncio.run(add(stack.settings, [each]))
+                wait_until(lambda: open_buffer(buffer) == {})
+                assert buffer.state().batches == sealed
+            later = now()
+            asyncio.run(add(stack.settings, [event("c")]))
+        wait_until(lambda: len(times_seen(engine)) == 3)
+    assert set(times_seen(engine).values()) == {1}
+    last_seen = {key: row["last_seen"] for key, row in rows(engine).items()}
+    assert last_seen[A.fingerprint] < last_seen[B.fingerprint] < later
+
+
+def test_only_so_many_batches_are_sealed_and_none_while_flushes_keep_up(stack: Stack, buffer: Buffer) -> None:
+    asyncio.run(add(stack.settings, [A]))
+    scheduler.seal(buffer)
+    assert buffer.state().batches == 0
+    buffer.claim()
+    for _ in range(scheduler.MAX_SEALED + 5):
+        asyncio.run(add(stack.settings, [A]))
+        scheduler.seal(buffer)
+    assert buffer.state().batches == scheduler.MAX_SEALED
+    assert counted(buffer) == {A.fingerprint: scheduler.MAX_SEALED + 6}
 
 
 def test_two_processes_give_the_totals_of_one(
