@@ -1,5 +1,6 @@
 """The FastAPI app: routes parse, call one function, answer."""
 
+import asyncio
 import contextlib
 import gc
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from async_dedup.group_buffer import GroupBuffer
 from async_dedup.ingest import Ingest
 from async_dedup.protocol import short_way
 from async_dedup.status import add_pending, check_health, observe, reasons_not_ready
+from async_dedup.wanted import tell_again
 from shared import exposition, listing, metrics
 from shared.answer import JSON, acknowledged, success, unavailable
 from shared.db import make_engine, ping
@@ -45,7 +47,9 @@ def create_app() -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         keep_collector_away()
+        telling = asyncio.create_task(tell_again(buffer, async_buffer))
         yield
+        telling.cancel()
         await async_buffer.close()
 
     metrics.show_requests()

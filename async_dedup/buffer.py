@@ -1,6 +1,6 @@
 """The side of Redis of worker, scheduler and everything else that may block."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,6 +30,8 @@ from async_dedup.keys import (
     FLUSHED_AT,
     PENDING,
     SET_ASIDE,
+    WANTED,
+    WANTED_SECONDS,
 )
 from async_dedup.set_aside import SetAside, unfit_batch
 from shared.settings import Settings
@@ -124,6 +126,17 @@ class Buffer:
             return []
         fields = [bytes.fromhex(fingerprint) for fingerprint in fingerprints]
         return [int(events or 0) for events in self._pending([BUFFER, BATCHES], [BATCH, *fields])]
+
+    def want(self, fingerprints: Collection[str]) -> None:
+        """Has every API process send their payloads once more; replaces what was wanted before."""
+        with self.redis.pipeline(transaction=False) as pipeline:
+            pipeline.delete(WANTED)
+            if fingerprints:
+                pipeline.sadd(WANTED, *map(bytes.fromhex, fingerprints)).expire(WANTED, WANTED_SECONDS)
+            pipeline.execute()
+
+    def wanted(self) -> set[str]:
+        return {fingerprint.hex() for fingerprint in self.redis.smembers(WANTED)}
 
     def check_room(self) -> None:
         """Raises redis.RedisError where an event would be refused: to append nothing needs room as well."""

@@ -40,45 +40,50 @@ COUNT = _insert.on_duplicate_key_update(
 )
 
 
-def flush(buffer: Buffer, engine: Engine) -> None:
+def flush(buffer: Buffer, engine: Engine) -> list[str]:
     """Everything that was acknowledged before this call is in MySQL when it returns.
 
+    Returns the fingerprints of the batches that made rows, which have no message until their digest.
     Raises redis.RedisError or sqlalchemy's errors; what was not applied stays for the next flush.
     """
     with flush_duration.time():
-        _apply_batches(buffer, engine)
+        made = _apply_batches(buffer, engine)
         buffer.claim()
-        _apply_batches(buffer, engine)
+        made += _apply_batches(buffer, engine)
         with suppress(OutOfMemoryError):  # a full Redis has no room for the mark, but was given its room back
             buffer.mark_flushed()
+    return made
 
 
-def _apply_batches(buffer: Buffer, engine: Engine) -> None:
+def _apply_batches(buffer: Buffer, engine: Engine) -> list[str]:
+    made: list[str] = []
     for batch_id in buffer.batches():
         batch = buffer.read(batch_id)
-        if batch is not None:
-            _apply(buffer, engine, batch)
+        if batch is not None and _apply(buffer, engine, batch):
+            made += batch.counts
         buffer.drop(batch_id)
+    return made
 
 
 class AlreadyApplied(Exception):
     """The ledger has this batch."""
 
 
-def _apply(buffer: Buffer, engine: Engine, batch: Batch) -> None:
+def _apply(buffer: Buffer, engine: Engine, batch: Batch) -> bool:
+    """Whether it made rows."""
     if not batch.counts:
-        return
+        return False
     try:
-        transact(engine, lambda connection: _write(connection, batch))
+        rows = transact(engine, lambda connection: _write(connection, batch))
     except AlreadyApplied:
         batches_replayed.inc()
-        return
+        return False
     except DBAPIError as error:
-        _apply(buffer, engine, _without_refused(buffer, engine, batch, error))
-        return
+        return _apply(buffer, engine, _without_refused(buffer, engine, batch, error))
     events_flushed.inc(sum(batch.counts.values()))
     batch_events.observe(sum(batch.counts.values()))
     batch_fingerprints.observe(len(batch.counts))
+    return rows < 2 * len(batch.counts)
 
 
 def _without_refused(buffer: Buffer, engine: Engine, batch: Batch, error: DBAPIError) -> Batch:
@@ -98,7 +103,8 @@ def _without_refused(buffer: Buffer, engine: Engine, batch: Batch, error: DBAPIE
     )
 
 
-def _write(connection: Connection, batch: Batch) -> None:
+def _write(connection: Connection, batch: Batch) -> int:
+    """MySQL's number of affected rows: 1 for each that is new, 2 for each that was there."""
     try:
         connection.execute(
             insert(AppliedBatch).values(
@@ -110,7 +116,7 @@ def _write(connection: Connection, batch: Batch) -> None:
         )
     except IntegrityError:
         raise AlreadyApplied from None
-    connection.execute(COUNT, _rows(batch))
+    return connection.execute(COUNT, _rows(batch), execution_options={"preserve_rowcount": True}).rowcount
 
 
 def _rows(batch: Batch) -> list[dict[str, object]]:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha1
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -171,6 +171,11 @@ class GroupBuffer:
         if time.monotonic() - self._known_since > KNOWN_PERIOD or len(self._known) > MAX_KNOWN:
             self._known_since = time.monotonic()
             self._known.clear()
+
+    def forget(self, fingerprints: Iterable[str]) -> None:
+        """Their next events bring their payloads once more."""
+        for fingerprint in fingerprints:
+            self._known.pop(fingerprint, None)
 
     async def close(self) -> None:
         await self._connection.disconnect()

@@ -9,6 +9,7 @@
 | hpt:group:PROCESS | string | number and id of its last group    | one each            | an hour unused    |
 | hpt:flushed_at    | string | last flush, Unix seconds           | 1                   | overwritten       |
 | hpt:set_aside     | stream | what could not be applied, and why | MAX_SET_ASIDE       | newer ones came   |
+| hpt:wanted        | set    | rows that lack their message       | MAX_FINGERPRINTS    | told, or a minute |
 | rq:*              | RQ's   | digest jobs                        | one waiting at most | failed: 5 minutes |
 
 Counts have no expiry, and `maxmemory-policy noeviction` makes a full Redis refuse new events (503)
@@ -31,12 +32,16 @@ FIRST_EVENTS = "hpt:first_events"
 GROUP = "hpt:group:"
 FLUSHED_AT = "hpt:flushed_at"
 SET_ASIDE = "hpt:set_aside"
+WANTED = "hpt:wanted"
 
 AT = "at"
 """The field of a buffer or batch that is no fingerprint: when its last event came, Unix microseconds."""
 
 MAX_FINGERPRINTS = 10_000
 """A buffer that reaches this is sealed as a batch at once: one HGETALL and one transaction stay small."""
+
+WANTED_SECONDS = 60
+"""The scheduler renews what it wants; should it be gone, nobody waits for the answer."""
 
 MAX_SET_ASIDE = 1_000
 """With 4 KiB of each, some 4 MB: enough to see what came, and how often."""

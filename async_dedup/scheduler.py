@@ -16,6 +16,8 @@ from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_all, digest_queue, enqueue_digest
 from async_dedup.flush import flush, trim_ledger
 from async_dedup.steady import Every, SteadyScheduler
+from async_dedup.wanted import INTERVAL as ASK_INTERVAL
+from async_dedup.wanted import Missing
 from shared.db import create_tables_when_up, make_background_engine
 from shared.exposition import serve
 from shared.settings import Settings
@@ -29,11 +31,13 @@ MAX_SEALED = 60
 """Batches that may wait: 5 minutes' at the default interval."""
 
 
-def tick(buffer: Buffer, engine: Engine, queue: Queue) -> None:
+def tick(buffer: Buffer, engine: Engine, queue: Queue, missing: Missing | None = None) -> None:
     """A flush that fails is tried again by the next tick: the buffer and its batches are still there."""
     try:
         # First, since it needs no room in Redis, and makes some.
-        flush(buffer, engine)
+        made = flush(buffer, engine)
+        if missing:
+            missing.look_for(made)
         state = buffer.state()
         if state.queue_age > LATE_DIGEST:
             digest_all(buffer, engine)
@@ -55,18 +59,21 @@ def seal(buffer: Buffer) -> None:
 
 def main() -> None:
     logging.basicConfig(level=logging.WARNING)
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # who runs for too long says why by itself
     settings = Settings()
     engine = make_background_engine(settings)
     create_tables_when_up(engine)
-    parts = (Buffer(settings), engine, digest_queue(settings, settings.redis_timeout))
+    buffer, queue = Buffer(settings), digest_queue(settings, settings.redis_timeout)
+    missing = Missing(buffer, engine)
     scheduler = SteadyScheduler(
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
     )
     interval, at_once = settings.flush_interval, datetime.now(UTC)
-    scheduler.add_job(tick, Every(seconds=interval), parts, next_run_time=at_once)
+    scheduler.add_job(tick, Every(seconds=interval), [buffer, engine, queue, missing], next_run_time=at_once)
     # Half an interval later: what waits then is what a flush has left.
     later = at_once + timedelta(seconds=interval / 2)
-    scheduler.add_job(seal, Every(seconds=interval), parts[:1], next_run_time=later)
+    scheduler.add_job(seal, Every(seconds=interval), [buffer], next_run_time=later)
+    scheduler.add_job(missing.ask, Every(seconds=ASK_INTERVAL))
     scheduler.add_job(trim_ledger, Every(hours=1), [engine])
     # Blocked before any thread starts, so that they come here and never into the middle of a flush.
     signals = {signal.SIGTERM, signal.SIGINT}

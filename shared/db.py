@@ -5,7 +5,7 @@ import select
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import pymysql
 from sqlalchemy import Connection, Engine, Executable, create_engine, event
@@ -26,6 +26,8 @@ from shared.model import Base
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
+
+Outcome = TypeVar("Outcome")
 
 CONNECT_TIMEOUT = 2
 READ_TIMEOUT = 60
@@ -114,16 +116,15 @@ def ping(settings: Settings) -> bool:
     return True
 
 
-def transact(engine: Engine, work: Callable[[Connection], object], tries: int = 3) -> None:
+def transact(engine: Engine, work: Callable[[Connection], Outcome], tries: int = 3) -> Outcome:
     """Runs `work` in one transaction, again where MySQL chose it as the victim of a deadlock."""
-    for remaining in reversed(range(tries)):
-        try:
-            with engine.begin() as connection:
-                work(connection)
-            return
-        except OperationalError as error:
-            if not remaining or error.orig is None or error.orig.args[0] not in DEADLOCK_OR_LOCK_WAIT:
-                raise
+    try:
+        with engine.begin() as connection:
+            return work(connection)
+    except OperationalError as error:
+        if tries == 1 or error.orig is None or error.orig.args[0] not in DEADLOCK_OR_LOCK_WAIT:
+            raise
+    return transact(engine, work, tries - 1)
 
 
 def refused_rows(

@@ -124,6 +124,7 @@ def test_every_key_of_a_full_cycle_is_in_the_table_and_has_its_type(
     buffer.claim()
     asyncio.run(add(settings, [A, B]))
     buffer.redis.xadd("hpt:first_events", {"nothing": "that is known"})
+    buffer.want([A.fingerprint])
     enqueue_digest(queue)
     seen |= types_of_keys(buffer)
     stack.start("worker")
