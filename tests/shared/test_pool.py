@@ -1,7 +1,8 @@
 """Idle connections that MySQL has closed: the next request is answered all the same."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import pymysql
 import pytest
@@ -28,6 +29,12 @@ def idle(stack: Stack) -> list[int]:
     return [int(row[0]) for row in ask(stack, f"SELECT id FROM information_schema.processlist WHERE {TWINS}")]
 
 
+def kill(stack: Stack, connections: Sequence[int]) -> None:
+    for connection in connections:
+        with suppress(pymysql.err.OperationalError):  # it has just ended by itself
+            ask(stack, f"KILL {connection}")
+
+
 def fill_pool(url: str) -> None:
     """Several connections, so that each of them has to be found dead."""
     together = threading.Barrier(8)
@@ -47,8 +54,7 @@ def test_a_connection_that_was_killed_costs_no_request(stack: Stack, twin_url: s
     fill_pool(twin_url)
     killed = idle(stack)
     assert killed
-    for connection in killed:
-        ask(stack, f"KILL {connection}")
+    kill(stack, killed)
     for _ in range(10):
         assert client.log(twin_url, f"after the kill of {twin_url}").status == 200
         assert client.get(twin_url, client.ERRORS).status == 200
@@ -61,8 +67,7 @@ def impatient(stack: Stack) -> Iterator[None]:
     """A MySQL that closes what is idle for a second."""
     ((_, before),) = ask(stack, "SHOW GLOBAL VARIABLES LIKE 'wait_timeout'")
     ask(stack, "SET GLOBAL wait_timeout = 1")
-    for connection in idle(stack):  # so that all are new, and of that mind
-        ask(stack, f"KILL {connection}")
+    kill(stack, idle(stack))  # so that all are new, and of that mind
     yield
     ask(stack, f"SET GLOBAL wait_timeout = {before}")
 
