@@ -69,7 +69,7 @@ async def tell_again(buffer: Buffer, known: GroupBuffer) -> None:
     told: set[str] = set()
     while True:
         await asyncio.sleep(INTERVAL)
-        with suppress(RedisError):
+        with suppress(Exception):  # whatever it is: nobody would start this task again
             wanted = await asyncio.to_thread(buffer.wanted)
             known.forget(wanted - told)
             told = wanted
