@@ -18,7 +18,7 @@ from async_dedup.digest import digest_all, digest_queue, enqueue_digest
 from async_dedup.flush import flush, trim_ledger
 from shared.db import create_tables_when_up, make_background_engine
 from shared.exposition import serve
-from shared.settings import Settings
+from shared.settings import load
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def tick(buffer: Buffer, engine: Engine, queue: Queue) -> None:
 
 def main() -> None:
     logging.basicConfig(level=logging.WARNING)
-    settings = Settings()
+    settings = load()
     engine = make_background_engine(settings)
     create_tables_when_up(engine)
     parts = (Buffer(settings), engine, digest_queue(settings, settings.redis_timeout))
