@@ -2,6 +2,18 @@
 PYTHON ?= python3
 RUN := .venv/bin/python -m
 
+# Neither another Python's path nor its options reach this one: `python -m` has to find the code here.
+unexport $(filter PYTHON%,$(.VARIABLES))
+
+# A misspelt variable would silently mean the default. What begins with TWINS_ is a setting (shared/settings.py).
+VARIABLES := PYTHON PROFILE PAIRS SEED TWINS HOST PARTS KNEES A B THRESHOLD
+given = $(foreach each,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(each)))),$(each)))
+UNKNOWN := $(filter-out $(VARIABLES) TWINS_% MAKE% SHELL -%,$(given))
+ifneq ($(UNKNOWN),)
+NEAREST = import difflib, sys; print(*("; did you mean %s?" % near for near in difflib.get_close_matches(sys.argv[1].upper(), sys.argv[2:], 1)))
+$(error no such variable: $(firstword $(UNKNOWN))$(shell $(PYTHON) -c '$(NEAREST)' $(firstword $(UNKNOWN)) $(VARIABLES)) There are: $(VARIABLES), and settings: TWINS_...)
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev setup-observability bench ladder limits growth report compare dashboards dashboards-check openapi schema up down status compose-up compose-bench compose-down test check format lock clean
 
@@ -19,7 +31,7 @@ setup-observability: ## install Prometheus and its exporters; the stack starts t
 
 BENCH = $(if $(PROFILE),--profile $(PROFILE)) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(SEED),--seed $(SEED)) \
 	$(if $(TWINS),--twins $(TWINS))
-# In the environment HOST is a setting of the twins: where they listen.
+# In the environment HOST is whatever the shell says: the name of this machine.
 ifeq ($(origin HOST),command line)
 unexport HOST
 BENCH += --host $(HOST)
@@ -60,7 +72,7 @@ $(FRONT)/node_modules: $(FRONT)/package-lock.json
 	@touch $@
 
 openapi: setup ## write shared/openapi.json again, which the naive twin serves
-	@.venv/bin/python -c 'import json; from async_dedup.app import create_app; print(json.dumps(create_app().openapi(), indent=2))' > openapi.part
+	@.venv/bin/python -c 'import json, signal; signal.signal(signal.SIGINT, signal.SIG_DFL); from async_dedup.app import create_app; print(json.dumps(create_app().openapi(), indent=2))' > openapi.part
 	@mv openapi.part shared/openapi.json
 
 schema: setup ## write the JSON Schema of results.json again

@@ -26,7 +26,7 @@ from shared.db import make_engine, ping
 from shared.event import PATH, check_head, parse
 from shared.fingerprint import PATTERN
 from shared.health import Ready, mysql_health
-from shared.settings import Settings
+from shared.settings import load
 
 
 class FingerprintConvertor(StringConvertor):
@@ -37,7 +37,7 @@ register_url_convertor("fingerprint", FingerprintConvertor())
 
 
 def create_app() -> FastAPI:
-    settings = Settings()
+    settings = load()
     engine = make_engine(settings, settings.pool_size)
     buffer = Buffer(settings)
     queue = digest_queue(settings, settings.redis_timeout)

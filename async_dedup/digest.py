@@ -18,7 +18,7 @@ from shared.answer import now
 from shared.db import make_background_engine, refused_rows, transact
 from shared.model import Issue
 from shared.pipeline_metrics import digest_duration, digest_events, row_freshness
-from shared.settings import Settings
+from shared.settings import Settings, load
 
 QUEUE = "digest"
 ROWS = 500
@@ -106,5 +106,5 @@ def _row(first: FirstEvent) -> dict[str, object]:
 
 @lru_cache
 def _parts() -> tuple[Buffer, Engine]:
-    settings = Settings()
+    settings = load()
     return Buffer(settings), make_background_engine(settings)

@@ -20,7 +20,7 @@ from async_dedup.wanted import INTERVAL as ASK_INTERVAL
 from async_dedup.wanted import Missing
 from shared.db import create_tables_when_up, make_background_engine
 from shared.exposition import serve
-from shared.settings import Settings
+from shared.settings import load
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def seal(buffer: Buffer) -> None:
 def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # who runs for too long says why by itself
-    settings = Settings()
+    settings = load()
     engine = make_background_engine(settings)
     create_tables_when_up(engine)
     buffer, queue = Buffer(settings), digest_queue(settings, settings.redis_timeout)

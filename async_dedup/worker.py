@@ -11,7 +11,7 @@ from rq.exceptions import StopRequested
 from async_dedup.digest import digest_queue
 from shared.db import create_tables_when_up, make_background_engine
 from shared.exposition import serve
-from shared.settings import Settings
+from shared.settings import load
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Worker(SimpleWorker):
 
 
 def main() -> None:
-    settings = Settings()
+    settings = load()
     create_tables_when_up(make_background_engine(settings))
     serve(settings.host, settings.worker_metrics_port)
     queue = digest_queue(settings, timeout=None)

@@ -1,8 +1,8 @@
 """`python -m loadtests.bench`: load both twins in pairs, check every count, compare, and write the result.
 
 Exit status: 0; 1 where a trial failed or the async twin lost or doubled a count; 3 where nothing valid is
-left to compare; 130 after Ctrl-C before the last trial has ended, which leaves no process behind, and the
-finished trials in the run folder.
+left to compare, but for a smoke run, which is about the counts; 130 after Ctrl-C before the last trial has
+ended, which leaves no process behind, and the finished trials in the run folder.
 """
 
 import argparse
@@ -23,9 +23,12 @@ from loadtests.load.files import write_json
 from loadtests.load.subjects import OTHER, SUBJECTS, TWINS, in_order
 from loadtests.report.terminal import show_results
 from loadtests.stack import StackError
+from loadtests.stack.process import interrupted_by_signals
 from loadtests.trial.generator import TrialFailed
 from loadtests.trial.measurement import Measurement
+from loadtests.trial.options import MakeParser
 from loadtests.trial.plan import PAIRS
+from shared.settings import load
 
 RUN_DIR = ROOT / ".run"
 FAILED, NOTHING_VALID, INTERRUPTED = 1, 3, 130
@@ -33,8 +36,10 @@ FAILED, NOTHING_VALID, INTERRUPTED = 1, 3, 130
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
+    load()
     try:
-        return bench(options, Console(highlight=False))
+        with interrupted_by_signals():
+            return bench(options, Console(highlight=False))
     except KeyboardInterrupt:  # a second one, while what is there is written
         return INTERRUPTED
 
@@ -66,10 +71,8 @@ def bench(options: argparse.Namespace, console: Console) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m loadtests.bench", description="Load both twins and compare them."
-    )
-    parser.add_argument("--profile", choices=PAIRS, default="ramp")
+    parser = MakeParser(prog="bench", description="Load both twins and compare them.")
+    parser.add_argument("--profile", choices=PAIRS, default="ramp", help="what is sent (ramp)")
     parser.add_argument("--pairs", type=pairs, help=f"trials of each twin {PAIRS}; of a full run, its ramp's")
     parser.add_argument("--seed", type=int, default=1, help="of the events, the think times and the order")
     parser.add_argument(
@@ -148,13 +151,19 @@ def write(options: argparse.Namespace, results: Results, console: Console) -> No
         shutil.rmtree(draft.parent, ignore_errors=True)
     if path.parent.parent == RESULTS:
         report.write()
-        console.print(f"Written: {os.path.relpath(report.REPORT)}", soft_wrap=True)
+        report.write_readme()  # both tell of one run
+        console.print(
+            f"Written: {os.path.relpath(report.REPORT)}, and the result in {os.path.relpath(report.README)}",
+            soft_wrap=True,
+        )
 
 
 def status(results: Results) -> int:
     counts = [t["reconcile"] for t in results["trials"] if SUBJECTS[t["twin"]].promises_counts]
     if results.get("missing") or any(count["lost"] or count["extra"] for count in counts):
         return FAILED
+    if results["profile"] == "smoke":  # it is about whether everything works, on a busy machine too
+        return 0 if all(trial["reconcile"]["acknowledged"] for trial in results["trials"]) else FAILED
     alone = len({trial["twin"] for trial in results["trials"]}) == 1
     valid = any(level["valid"] for trial in results["trials"] if trial["valid"] for level in trial["levels"])
     return 0 if results["comparison"] or (alone and valid) else NOTHING_VALID

@@ -197,4 +197,5 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except KeyboardInterrupt:
-        sys.exit("setup: interrupted; run it again to go on")
+        say("interrupted; run it again to go on")
+        sys.exit(130)

@@ -4,7 +4,6 @@ Exit status: 0; 1 where B is worse by more than the threshold and more than nois
 doubled more events; 2 where the two can't be compared.
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -19,6 +18,7 @@ from loadtests.analysis.schema import check
 from loadtests.analysis.summary import measured, profiles
 from loadtests.load.subjects import SUBJECTS
 from loadtests.report.numbers import short
+from loadtests.trial.options import MakeParser
 
 WORSE, IMPOSSIBLE = 1, 2
 PLAIN_WIDTH = 130
@@ -26,7 +26,7 @@ PLAIN_WIDTH = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m loadtests.compare", description="Compare two runs.")
+    parser = MakeParser(prog="compare", description="Compare two runs.")
     parser.add_argument("before", help="name of a run under loadtests/results, or path of its results")
     parser.add_argument("after", help="the same of the run that may be worse")
     parser.add_argument("--threshold", type=float, default=10.0, help="percent by which it may be worse (10)")

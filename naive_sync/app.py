@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from flask import Flask, Response, request
+from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 
 from naive_sync.dispatch import make_app, read_event
 from naive_sync.ingest import ingest
@@ -11,16 +12,18 @@ from shared.answer import JSON, acknowledged, now, success, unavailable
 from shared.db import create_tables, make_engine, ping
 from shared.event import PATH, parse
 from shared.health import Dependencies, Health, Ready, mysql_health
-from shared.settings import Settings
+from shared.settings import load
 
+WORKER_BOOT_ERROR = Arbiter.WORKER_BOOT_ERROR
+"""The status after which gunicorn gives up: after any other it starts the worker again, without end."""
 OPENAPI = Path(__file__).parent.parent / "shared" / "openapi.json"
 
 
 def create_app() -> Flask:
-    settings = Settings()
+    settings = load(WORKER_BOOT_ERROR)
     engine = make_engine(settings, settings.pool_size)
     create_tables(engine)
-    # gunicorn starts a process beside the one that it replaces, and with WORKERS there are several.
+    # gunicorn starts a process beside the one that it replaces, and with TWINS_WORKERS there are several.
     exposition.serve(settings.host, settings.naive_metrics_port, shared=True)
     app = make_app()
 

@@ -1,7 +1,7 @@
 """Metrics of a server with several processes: each scrape gets the sum of them, whichever process answers it.
 
 They share files in the folder that PROMETHEUS_MULTIPROC_DIR names, which the stack sets, empty at each start,
-for servers with `WORKERS` above 1. Without it all stays in memory, and costs the hot path nothing.
+for servers with `TWINS_WORKERS` above 1. Without it all stays in memory, and costs the hot path nothing.
 """
 
 import os

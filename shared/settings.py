@@ -1,54 +1,71 @@
-"""Every setting of both twins, read from environment variables of the same name in capitals."""
+"""Every setting of both twins: `naive_port` is the environment variable TWINS_NAIVE_PORT, and so on.
 
-from functools import lru_cache
+The prefix keeps them apart from what shells, conda, CI and container engines set by themselves, such as HOST
+or REDIS_PORT.
+"""
+
+import sys
 from pathlib import Path
+from typing import Annotated, Any
 
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
+PREFIX = "TWINS_"
 SECRETS = Path("/run/secrets")
-"""Where a container engine puts files named after settings, such as `mysql_password`."""
+"""Where a container engine puts files named after settings, such as `twins_mysql_password`."""
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Host = Annotated[str, Field(pattern=r"^[^\s/]+$", max_length=255)]
+Word = Annotated[str, Field(pattern=r"^[^\x00-\x1f]+$", max_length=64)]
+
+
+def _seconds(low: float, high: float) -> Any:
+    return Field(ge=low, le=high, allow_inf_nan=False)
 
 
 class Settings(BaseSettings):
     """Ports are private ones, so that a system MySQL on 3306 or Redis on 6379 is never touched."""
 
-    model_config = SettingsConfigDict(secrets_dir=SECRETS if SECRETS.is_dir() else None)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, secrets_dir=SECRETS if SECRETS.is_dir() else None
+    )
 
-    host: str = "127.0.0.1"
-    naive_port: int = 9001
-    async_port: int = 9002
-    worker_metrics_port: int = 9003
-    scheduler_metrics_port: int = 9004
-    floor_port: int = 9005
-    naive_metrics_port: int = 9006
+    host: Host = "127.0.0.1"
+    naive_port: Port = 9001
+    async_port: Port = 9002
+    worker_metrics_port: Port = 9003
+    scheduler_metrics_port: Port = 9004
+    floor_port: Port = 9005
+    naive_metrics_port: Port = 9006
     """The naive twin's metrics once more: a scrape must not wait for a free thread."""
-    load_exporter_port: int = 9007
-    live_port: int = 9008
+    load_exporter_port: Port = 9007
+    live_port: Port = 9008
     """The page that shows a run while it goes on."""
-    prometheus_port: int = 19090
-    mysql_exporter_port: int = 19104
-    redis_exporter_port: int = 19121
-    node_exporter_port: int = 19100
-    process_exporter_port: int = 19256
-    workers: int = 1
+    prometheus_port: Port = 19090
+    mysql_exporter_port: Port = 19104
+    redis_exporter_port: Port = 19121
+    node_exporter_port: Port = 19100
+    process_exporter_port: Port = 19256
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
     """Server processes of each twin."""
 
-    mysql_host: str = "127.0.0.1"
-    mysql_port: int = 13306
-    mysql_user: str = "twins"
-    mysql_password: str = "twins"  # noqa: S105 - of a private instance that listens on loopback only
-    mysql_database: str = "twins"
-    pool_size: int = 30
-    pool_timeout: float = 30.0
+    mysql_host: Host = "127.0.0.1"
+    mysql_port: Port = 13306
+    mysql_user: Annotated[Word, Field(max_length=32)] = "twins"
+    mysql_password: Word = "twins"  # noqa: S105 - of a private instance that listens on loopback only
+    mysql_database: Word = "twins"
+    pool_size: Annotated[int, Field(ge=1, le=1_000)] = 30
+    pool_timeout: Annotated[float, _seconds(0.01, 600)] = 30.0
     """Seconds that a request waits for a connection before it is answered 503."""
 
-    redis_host: str = "127.0.0.1"
-    redis_port: int = 16379
-    redis_timeout: float = 2.0
+    redis_host: Host = "127.0.0.1"
+    redis_port: Port = 16379
+    redis_timeout: Annotated[float, _seconds(0.05, 60)] = 2.0
     """Seconds for one Redis call; an unreachable Redis must turn into a 503, never into a hanging client."""
 
-    flush_interval: float = 5.0
+    flush_interval: Annotated[float, _seconds(0.1, 3_600)] = 5.0
     """Seconds between two flushes: how late a count may be in MySQL."""
 
     @property
@@ -64,6 +81,30 @@ class Settings(BaseSettings):
         )
 
 
-@lru_cache
-def settings() -> Settings:
-    return Settings()
+def variable(name: str) -> str:
+    """Return the environment variable of the setting `name`."""
+    return PREFIX + name.upper()
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the variables with which a process reads the same settings."""
+    return {variable(name): str(value) for name, value in settings.model_dump().items()}
+
+
+def load(status: int = 1, **given: object) -> Settings:
+    """Return the settings of this process, `given` before its environment.
+
+    Ends the process with `status` and a line for each that can't be: every program reads them first.
+    """
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        print("\n".join(map(_line, error.errors())), file=sys.stderr)
+        sys.exit(status)
+
+
+def _line(error: Any) -> str:
+    name = str(error["loc"][0])
+    given = str(error["input"])
+    shown = "" if "password" in name else f"={given if given.isprintable() else repr(given)}"
+    return f"{variable(name)}{shown}: {error['msg']}"

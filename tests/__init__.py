@@ -1,0 +1,1 @@
+import loadtests.bootstrap  # noqa: F401 - with it Ctrl-C ends `python -m tests.drawing` quietly, too

@@ -25,6 +25,7 @@ from shared.db import create_tables, make_background_engine
 from shared.event import Event
 from shared.model import Issue
 from shared.settings import Settings
+from shared.settings import environment as variables
 from tests import client
 
 LIMIT = 20.0
@@ -118,8 +119,7 @@ def wait_until(true: Callable[[], object], limit: float = LIMIT) -> None:
 
 def environment(settings: Settings) -> dict[str, str]:
     """Makes a child process use the same servers and ports."""
-    own = {name.upper(): str(value) for name, value in settings.model_dump().items()}
-    return {**os.environ, **own, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    return {**os.environ, **variables(settings), "PYTHONPATH": str(Path(__file__).parent.parent)}
 
 
 class Clock:

@@ -22,11 +22,13 @@ from loadtests.bootstrap import ROOT
 from loadtests.stack.process import OPEN_FILES
 from loadtests.stack.roles import define_roles
 from loadtests.stack.servers import MySQL, redis_command
+from shared import settings
 from shared.settings import SECRETS, Settings
 from tests import client
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+FIELDS = {settings.variable(name): field for name, field in Settings.model_fields.items()}
 DEFAULTS = Settings.model_construct()
 """Whatever variables the tests run with."""
 APPS = ("naive_sync", "async_dedup", "worker", "scheduler", "floor")
@@ -36,7 +38,7 @@ BENCH = "bench"
 """Run by hand, and over at its end: nobody asks whether it is healthy."""
 ROOT_NEEDED = "cadvisor"
 """It reads every container's cgroup and asks the engine."""
-OTHER_PORTS = {"GRAFANA_PORT"}
+OTHER_PORTS = {"TWINS_GRAFANA_PORT"}
 """Variables of ports that only containers have."""
 VERSION = re.compile(r":v?\d+\.\d+\.\d+(-\w+)*$")
 
@@ -77,7 +79,7 @@ def test_ports_are_published_on_loopback_and_moved_as_natively(name: str) -> Non
         assert published, port
         variable, default = published.groups()
         if variable not in OTHER_PORTS:
-            assert Settings.model_fields[variable.lower()].default == int(default)
+            assert FIELDS[variable].default == int(default)
 
 
 @each
@@ -94,8 +96,8 @@ def test_every_service_has_limits(name: str) -> None:
     assert service["cpus"]
     assert service["mem_limit"]
     if name in APPS:
-        assert service["cpus"] == "${APP_CPUS:-1.5}"
-        assert service["mem_limit"] == service["memswap_limit"] == "${APP_MEMORY:-1g}"
+        assert service["cpus"] == "${TWINS_APP_CPUS:-1.5}"
+        assert service["mem_limit"] == service["memswap_limit"] == "${TWINS_APP_MEMORY:-1g}"
         assert service["ulimits"]["nofile"] == OPEN_FILES
 
 
@@ -131,9 +133,8 @@ def test_every_service_is_checked(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*APPS, BENCH])
 def test_environment_is_what_the_settings_read(name: str) -> None:
-    fields = Settings.model_fields
     for variable, value in SERVICES[name]["environment"].items():
-        field = fields[variable.lower()]
+        field = FIELDS[variable]
         if default := re.fullmatch(r"\$\{(\w+):-(.+)\}", str(value)):
             assert default[1] == variable
             assert float(default[2]) == field.default
@@ -381,7 +382,7 @@ def test_grafana_finds_dashboards_and_prometheus() -> None:
 
 def test_the_password_is_where_everybody_looks_for_it() -> None:
     path = SERVICES["mysql"]["environment"]["MYSQL_PASSWORD_FILE"]
-    assert path == f"{SECRETS}/mysql_password"
-    assert "> mysql_password" in SERVICES[ONE_SHOT]["command"][-1]
+    assert path == f"{SECRETS}/twins_mysql_password"
+    assert "> twins_mysql_password" in SERVICES[ONE_SHOT]["command"][-1]
     for name in [*APPS, "mysql", "mysqld-exporter"]:
         assert f"credentials:{SECRETS}:ro" in SERVICES[name]["volumes"]

@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "loadtests.report": {"loadtests.analysis", "loadtests.load", GROUND},
     ENTRY: {
         *("loadtests.trial", "loadtests.report", "loadtests.analysis", "loadtests.live"),
-        *("loadtests.stack", "loadtests.load", GROUND),
+        *("loadtests.stack", "loadtests.load", "shared", GROUND),
     },
     "loadtests.studies": {
         *("loadtests.trial", "loadtests.report", "loadtests.analysis", "loadtests.live"),

@@ -29,6 +29,9 @@ class Machine(TypedDict):
     others_share: float
     """Used by processes that have no part in the benchmark; 0 where it is not known which have."""
     restarted: list[str]
+    throttled_share: NotRequired[float]
+    """Of the periods of a CPU quota, those in which it stopped the benchmark; runs before it was watched have
+    none."""
 
 
 class Turn(NamedTuple):

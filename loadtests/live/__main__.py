@@ -9,14 +9,14 @@ from pathlib import Path
 from loadtests.live.feed import Feed
 from loadtests.live.sampler import Sampler
 from loadtests.live.server import serve
-from shared.settings import Settings
+from shared.settings import load
 
 EVERY = 2.0
 """Seconds between two samples: each costs a twin the text of a scrape."""
 
 
 def main() -> None:
-    settings, stop, feed = Settings(), threading.Event(), Feed()
+    settings, stop, feed = load(), threading.Event(), Feed()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     sampler = Sampler(Path(sys.argv[1]), settings, stack_pid=os.getppid())

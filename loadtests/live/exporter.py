@@ -15,7 +15,7 @@ from prometheus_client import Counter, Gauge, start_http_server
 
 from loadtests.load.progress import SILENCE, Audits, Tail
 from loadtests.stack.observers import RUN
-from shared.settings import Settings
+from shared.settings import load
 
 LOOK_EVERY = 0.1
 
@@ -75,7 +75,7 @@ def follow(tail: Tail, view: View, stop: threading.Event) -> None:
 
 
 def main() -> None:
-    settings, stop = Settings(), threading.Event()
+    settings, stop = load(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     start_http_server(settings.load_exporter_port, settings.host)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from gevent import get_hub, socket
 
+from loadtests.load import framing
 from shared.event import PATH
 
 READ = 1
@@ -19,6 +20,10 @@ TIMEOUT = 30.0
 """Seconds that a user waits for an answer."""
 BLOCK = 65_536
 HEAD = "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: "
+
+
+class Ended(ConnectionResetError):
+    """The server has closed the connection, in order."""
 
 
 class Client:
@@ -67,14 +72,14 @@ class Client:
     def _exchange(self, body: bytes) -> str:
         connected = self._socket or self._connect()
         connected.sendall(b"%b%d\r\n\r\n%b" % (self._head, len(body), body))
-        data = self._receive()
-        while (end := data.find(b"\r\n\r\n")) < 0:
-            data += self._receive()
-        head = data[:end].lower()
-        self._read_to_the_end(head, data[end + 4 :])
-        if b"connection: close" in head:
+        head, rest = self._read_head(b"")
+        while head[9:10] == b"1":  # not the answer yet
+            head, rest = self._read_head(rest)
+        status, length, stays = framing.read(head)
+        self._read_body(length, rest)
+        if not stays:
             self.close()
-        return str(int(head[9:12]))
+        return status
 
     def _connect(self) -> socket.socket:
         self._socket = socket.create_connection(self._address, TIMEOUT)
@@ -82,15 +87,27 @@ class Client:
         self._readable = get_hub().loop.io(self._socket.fileno(), READ)
         return self._socket
 
-    def _read_to_the_end(self, head: bytes, body: bytes) -> None:
-        at = head.find(b"content-length:")
-        if at < 0:  # chunked
-            while not body.endswith(b"0\r\n\r\n"):
-                body += self._receive()
-            return
-        length = int(head[at + 15 :].split(b"\r\n", 1)[0])
-        while len(body) < length:
-            body += self._receive()
+    def _read_head(self, data: bytes) -> tuple[bytes, bytes]:
+        """Return the head in lower case, and what came behind it."""
+        if not data:
+            data = self._receive()
+        while (end := data.find(b"\r\n\r\n")) < 0:
+            data += self._receive()
+        return data[:end].lower(), data[end + 4 :]
+
+    def _read_body(self, length: int, body: bytes) -> None:
+        if length == framing.CHUNKED:
+            chunks = framing.Chunks()
+            while not chunks.take(body):
+                body = self._receive()
+        elif length == framing.UNTIL_CLOSE:
+            with suppress(Ended):
+                while True:
+                    self._receive()
+        else:
+            missing = length - len(body)
+            while missing > 0:
+                missing -= len(self._receive())
 
     def _receive(self) -> bytes:
         get_hub().wait(self._readable)  # to try first and fail would cost a system call
@@ -98,5 +115,5 @@ class Client:
             raise ConnectionAbortedError
         data: bytes = self._socket.recv(BLOCK)
         if not data:
-            raise ConnectionResetError
+            raise Ended
         return data

@@ -22,6 +22,7 @@ from loadtests.analysis.summary import (
     server_per_thousand,
     subjects,
 )
+from loadtests.report import look
 from loadtests.report.numbers import factor
 from loadtests.report.verdict import verdict
 
@@ -31,7 +32,7 @@ def show_results(console: Console, results: Results) -> None:
     for profile in profiles(results):
         console.print(_levels_table(results, profile))
     console.print(_trials_table(results))
-    console.print(verdict(results), highlight=False)
+    console.print((look.verdict if _is_smoke(results) else verdict)(results), highlight=False)
     for trial in results["trials"]:
         for reason in reasons(trial):
             console.print(
@@ -41,13 +42,14 @@ def show_results(console: Console, results: Results) -> None:
 
 
 def _levels_table(results: Results, profile: str) -> Table:
-    there, twins = subjects(results), ends(results)
+    there, twins, smoke = subjects(results), ends(results), profile == look.SMOKE
     table = Table(
         title=f"{profile}: p95 in milliseconds, median of the trials",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         collapse_padding=True,
-        caption=f"ratio: {' / '.join(twins or there)}; -: invalid, or too few requests",
+        caption=f"ratio: {' / '.join(twins or there)}; -: invalid, or too few requests"
+        + (f"\n{look.ONLY}" if smoke else ""),
     )
     for heading in ("level", *there, "ratio", "requests/s", "failed"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -57,11 +59,24 @@ def _levels_table(results: Results, profile: str) -> Table:
         if tuple(each["twins"]) == twins and each["p95_ratio"]
     }
     for level in level_ids(results, profile):
-        p95s = [_number(level_percentile(results, each, level, "p95")) for each in there]
+        p95s = {
+            each: look.p95(results, each, level) if smoke else level_percentile(results, each, level, "p95")
+            for each in there
+        }
         rates = (over_levels(results, each, level, lambda at: at["achieved_rps"]) for each in there[:-1])
         failed = (sum(failures(results, each, level).values()) for each in there[:-1])
-        table.add_row(level.name, *p95s, ratios.get(level, "-"), _all(rates), _all(failed))
+        ratio = _look_ratio(p95s, twins) if smoke else ratios.get(level, "-")
+        table.add_row(level.name, *map(_number, p95s.values()), ratio, _all(rates), _all(failed))
     return table
+
+
+def _is_smoke(results: Results) -> bool:
+    return results["profile"] == look.SMOKE
+
+
+def _look_ratio(p95s: dict[str, float | None], twins: tuple[str, str] | None) -> str:
+    slow, fast = (p95s.get(twin) for twin in twins or ("", ""))
+    return factor(slow / fast) if slow and fast else "-"
 
 
 def _trials_table(results: Results) -> Table:

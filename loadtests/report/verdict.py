@@ -30,8 +30,8 @@ def verdict(results: Results) -> str:
 def _found(results: Results) -> list[str]:
     found = [_latency(results), _capacity(results)]
     if not any(found):
-        return ["Nothing valid to compare: each trial or level has its reason below.", _losses(results)]
-    return [*found, _losses(results), _left_out(results)]
+        return ["Nothing valid to compare: each trial or level has its reason below.", losses(results)]
+    return [*found, losses(results), _left_out(results)]
 
 
 def _latency(results: Results) -> str:
@@ -63,7 +63,8 @@ def _capacity(results: Results) -> str:
     )
 
 
-def _losses(results: Results) -> str:
+def losses(results: Results) -> str:
+    """Return what the audits of all trials found: they count whether or not the timing does."""
     lost = [_lost(results, twin) for twin in measured(results)]
     return f"Of the acknowledged events {' and '.join(lost)}." if lost else ""
 

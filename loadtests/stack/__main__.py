@@ -1,6 +1,7 @@
 """The whole stack, for someone who wants to click and curl: `python -m loadtests.stack up`."""
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -16,11 +17,17 @@ from loadtests.bootstrap import ROOT
 from loadtests.stack import ROLES_OF, Stack, StackError
 from loadtests.stack.observers import LIVE, PROMETHEUS
 from loadtests.stack.private import opener, private_folder
+from loadtests.stack.process import interrupted_by_signals
 from loadtests.stack.state import State, holder
-from shared.settings import Settings
+from shared.event import PATH
+from shared.fingerprint import fingerprint
+from shared.settings import load
 
 ROLES = (("mysql", "redis"), ROLES_OF["naive_sync"], ROLES_OF["async_dedup"])
 """What starts side by side, one group after the other."""
+RUN_DIR = "TWINS_RUN_DIR"
+"""The environment variable of the folder for data and logs, where it is not .run."""
+EXAMPLE = "disk full"
 DOWN_LIMIT = 120.0
 """Seconds: every role may take its time to stop, one after the other."""
 
@@ -31,12 +38,14 @@ def say(line: str) -> None:
 
 def run(run_dir: Path) -> int:
     """Start everything and stay in the foreground until a signal ends it."""
-    with Stack(run_dir, Settings()) as stack:
+    with Stack(run_dir, load()) as stack:
         for roles in ROLES:
             begun = time.monotonic()
             say(f"starting {', '.join(roles)}")
             stack.start(*roles)
             say(f"  ready after {time.monotonic() - begun:.1f} s")
+            if "redis" in roles and stack.forget_load():
+                say("  emptied: the last benchmark had left its events there")
         stack.start_observers()
         say(introduction(stack))
         stack.mark_ready()
@@ -60,9 +69,16 @@ naive_sync   {naive}
 async_dedup  {async_}  (docs: {async_}/docs)
 {observed(stack)}
 
-Try:  curl -s {async_}/api/v1/errors/log -H 'Content-Type: application/json' -d '{{"message": "disk full"}}'
-      curl -s {async_}/api/v1/errors
+{example(async_)}
 """
+
+
+def example(base_url: str) -> str:
+    """Return two lines for a shell: an event, and its issue as soon as it is there, within a second."""
+    event = json.dumps({"message": EXAMPLE})
+    return f"""\
+curl -s -H 'Content-Type: application/json' -d '{event}' {base_url}{PATH}
+curl -sf --retry 9 --retry-delay 1 --retry-all-errors {base_url}/api/v1/errors/{fingerprint(EXAMPLE)}"""
 
 
 def observed(stack: Stack) -> str:
@@ -87,7 +103,7 @@ def up(run_dir: Path) -> int:
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
-            env={**os.environ, "RUN_DIR": str(run_dir)},
+            env={**os.environ, "PYTHONPATH": str(ROOT), RUN_DIR: str(run_dir)},
             start_new_session=True,
         )
         try:
@@ -122,12 +138,12 @@ def status(run_dir: Path) -> int:
         say("the stack is not running")
         return 3
     state = State.read(run_dir, supervisor)
-    dead = 0
+    dead, width = 0, max(map(len, state.pids), default=0)
     for role, pid in state.pids.items():
         runs = is_child(pid, supervisor)
         dead += not runs
         where = state.addresses.get(role, "") if runs else f"see {run_dir / 'logs' / role}.log"
-        say(f"{role:12} {'up' if runs else 'died':5} pid {pid:<8} {where}")
+        say(f"{role:{width}} {'up' if runs else 'died':5} pid {pid:<8} {where}")
     return 1 if dead else 0
 
 
@@ -173,11 +189,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m loadtests.stack", description=__doc__)
     parser.add_argument("command", choices=COMMANDS)
     command = COMMANDS[parser.parse_args().command]
+    load()  # here, where somebody sees what it has to say
     try:
-        return command(Path(os.environ.get("RUN_DIR", ROOT / ".run")).resolve())
+        with interrupted_by_signals():
+            return command(Path(os.environ.get(RUN_DIR) or ROOT / ".run").resolve())
     except StackError as error:
         print(error, file=sys.stderr)
         return 1
+    except BrokenPipeError:  # as of `make status | head -4`, which has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         return 130
 

@@ -1,6 +1,7 @@
 """What watches a run: the live page, and Prometheus with its exporters where they are installed.
 
-They are beside the generator and never beside a twin, with the lowest priority: it does not wait for them.
+Where something is measured they are beside the generator and never beside a twin, and, as soon as they are
+ready, with the lowest priority: it does not wait for them.
 """
 
 import json
@@ -13,15 +14,13 @@ from loadtests.load.subjects import SUBJECTS, TWINS
 from loadtests.stack.private import private_folder, write_private
 from loadtests.stack.roles import METRICS, PYTHON_MODULE, Role, answers, metrics_address
 from loadtests.stack.servers import LOOPBACK
-from shared.settings import Settings
+from shared.settings import Settings, variable
 
 CONFIG = ROOT / "grafana"
-RUN = "BENCH_RUN"
+RUN = "TWINS_BENCH_RUN"
 """The environment variable in which the exporter is told the name of the run."""
 LIVE = "live"
 PROMETHEUS = "prometheus"
-# Where Linux shares the CPU out by session, nice alone counts only within one, and each process has its own.
-LAST = ["sh", "-c", '{ echo 19 > /proc/self/autogroup; } 2> /dev/null; exec nice -n 19 "$@"', "sh"]
 MYSQL = ("global_variables", "slave_status", "info_schema.innodb_cmp", "info_schema.innodb_cmpmem")
 """Collectors of what nobody looks at, or of what the twins' account may not see."""
 NODE = ("cpu", "diskstats", "filesystem", "loadavg", "meminfo", "pressure", "stat")
@@ -42,7 +41,7 @@ def define_observers(run_dir: Path, s: Settings) -> dict[str, Role]:
     roles["load_exporter"] = _load_exporter(run_dir, s)
     for name, port, program, options in programs:
         if found := find_program(program):
-            command = [*LAST, found, f"--web.listen-address={LOOPBACK}:{port}", *options]
+            command = [found, f"--web.listen-address={LOOPBACK}:{port}", *options]
             roles[name] = _role(name, port, command, "/-/ready" if name == PROMETHEUS else METRICS)
     return roles
 
@@ -71,15 +70,15 @@ def targets(s: Settings, observers: dict[str, Role]) -> dict[str, str]:
 
 
 def _role(name: str, port: int, command: list[str], path: str = METRICS) -> Role:
-    return Role(LOOPBACK, port, f"{name.upper()}_PORT", command, partial(answers, LOOPBACK, port, path))
+    return Role(LOOPBACK, port, variable(f"{name}_port"), command, partial(answers, LOOPBACK, port, path))
 
 
 def _live(run_dir: Path, s: Settings) -> Role:
-    return _role(LIVE, s.live_port, [*LAST, *PYTHON_MODULE, "loadtests.live", str(run_dir)], path="/")
+    return _role(LIVE, s.live_port, [*PYTHON_MODULE, "loadtests.live", str(run_dir)], path="/")
 
 
 def _load_exporter(run_dir: Path, s: Settings) -> Role:
-    command = [*LAST, *PYTHON_MODULE, "loadtests.live.exporter", str(run_dir / PROGRESS)]
+    command = [*PYTHON_MODULE, "loadtests.live.exporter", str(run_dir / PROGRESS)]
     return _role("load_exporter", s.load_exporter_port, command)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loadtests.load.subjects import ASYNC, FLOOR, SUBJECTS, TWINS, Subject
 from loadtests.stack.servers import LOOPBACK, MySQL, flags, redis_command, redis_is_ready
-from shared.settings import Settings
+from shared.settings import Settings, variable
 
 UNMEASURED = Subject(
     "unmeasured",
@@ -23,7 +23,7 @@ SERVED = {each.name: each for each in (*SUBJECTS.values(), FLOOR, UNMEASURED) if
 ROLES_OF = {name: (name, *subject.behind) for name, subject in SERVED.items()}
 """The processes of each subject, in the order in which they start."""
 WITH_WORKERS = TWINS
-"""The servers that `WORKERS` is about."""
+"""The servers that `TWINS_WORKERS` is about."""
 HTTP = "async_dedup.protocol:HotPathProtocol"
 HEALTH = "/api/v1/health"
 METRICS = "/metrics"
@@ -51,10 +51,12 @@ def define_roles(run_dir: Path, s: Settings, mysql: MySQL) -> dict[str, Role]:
     worker = [*PYTHON_MODULE, "async_dedup.worker"]
     scheduler = [*PYTHON_MODULE, "async_dedup.scheduler"]
     return {
-        "mysql": Role(LOOPBACK, s.mysql_port, "MYSQL_PORT", mysql.command(), mysql.is_ready),
-        "redis": Role(LOOPBACK, s.redis_port, "REDIS_PORT", redis, redis_ready),
-        "worker": _http(s.host, s.worker_metrics_port, "WORKER_METRICS_PORT", worker, METRICS),
-        "scheduler": _http(s.host, s.scheduler_metrics_port, "SCHEDULER_METRICS_PORT", scheduler, METRICS),
+        "mysql": Role(LOOPBACK, s.mysql_port, variable("mysql_port"), mysql.command(), mysql.is_ready),
+        "redis": Role(LOOPBACK, s.redis_port, variable("redis_port"), redis, redis_ready),
+        "worker": _http(s.host, s.worker_metrics_port, variable("worker_metrics_port"), worker, METRICS),
+        "scheduler": _http(
+            s.host, s.scheduler_metrics_port, variable("scheduler_metrics_port"), scheduler, METRICS
+        ),
         **{name: _server(subject, s) for name, subject in SERVED.items()},
     }
 
@@ -62,7 +64,7 @@ def define_roles(run_dir: Path, s: Settings, mysql: MySQL) -> dict[str, Role]:
 def _server(subject: Subject, s: Settings) -> Role:
     setting, port = port_of(subject, s)
     command = _gunicorn(subject, port, s) if subject.server == "gunicorn" else _uvicorn(subject, port, s)
-    return _http(s.host, port, setting.upper(), command, HEALTH)
+    return _http(s.host, port, variable(setting), command, HEALTH)
 
 
 def port_of(subject: Subject, s: Settings) -> tuple[str, int]:

@@ -44,6 +44,7 @@ class MySQL:
         self.is_mariadb = "MariaDB" in version
         # The two flavours can't read each other's files.
         self.data = home / ("mariadb" if self.is_mariadb else "mysql")
+        self._unfinished = self.data.with_suffix(".unfinished")
         self.init_file = home / "init.sql"
         # In a folder that they share, a server that starts removes what another has there.
         self.temporary = home / "tmp"
@@ -64,13 +65,17 @@ class MySQL:
         write_private(self.init_file, self._init_sql())
         if self.data.exists():
             return
-        unfinished = self.data.with_suffix(".unfinished")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        run(self._install_command(unfinished))
-        unfinished.rename(self.data)
+        shutil.rmtree(self._unfinished, ignore_errors=True)
+        # MariaDB's installer, a shell script, takes paths apart at spaces.
+        with tempfile.TemporaryDirectory(prefix="twins-", dir="/tmp") as folder:
+            plain = Path(folder) / "home"
+            plain.symlink_to(self.home)
+            run(self._install_command(plain))
+        self._unfinished.rename(self.data)
 
-    def _install_command(self, folder: Path) -> list[str]:
-        folders = [f"--datadir={folder}", f"--tmpdir={self.temporary}"]
+    def _install_command(self, home: Path) -> list[str]:
+        unfinished, temporary = (home / path.name for path in (self._unfinished, self.temporary))
+        folders = [f"--datadir={unfinished}", f"--tmpdir={temporary}"]
         if not self.is_mariadb:
             return [self.binary, "--no-defaults", "--initialize-insecure", *folders, *_as_root()]
         installer = find_program("mariadb-install-db", "mysql_install_db")

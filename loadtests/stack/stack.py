@@ -14,20 +14,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from loadtests.bootstrap import ROOT
 from loadtests.stack import aof, observers, process, state
 from loadtests.stack.private import MYSQL_MODES, opener, private_folder
 from loadtests.stack.roles import ROLES_OF, WITH_WORKERS, Role, define_roles
 from loadtests.stack.servers import LOOPBACK, MySQL, StackError, redis_call
-from shared.settings import Settings
+from loadtests.stack.surroundings import surroundings
+from shared.settings import Settings, environment
 
-START_LIMIT = 60.0
-"""Seconds that a role has to become ready."""
+START_LIMIT = 180.0
+"""Seconds that a role has to become ready, on a busy machine too: one that ends is noticed at once."""
 INSTALL_LIMIT = 300.0
 """Seconds for MySQL's first start, which writes a data folder."""
 PORT_LIMIT = 2.0
 """Seconds to wait for a port that an earlier process may just be giving back."""
 TABLES = ("issues", "flush_ledger")
+LOADED = "loaded"
+"""The file in the run folder that tells whose events are there: a benchmark's, and nobody will miss them."""
 
 
 class Stack:
@@ -44,6 +46,7 @@ class Stack:
         self.run_dir = run_dir.resolve()
         # The servers are the stack's own: `reset` must never empty one that runs elsewhere.
         self.settings = settings.model_copy(update={"mysql_host": LOOPBACK, "redis_host": LOOPBACK})
+        self._measures = pin
         cores = sorted(os.sched_getaffinity(0)) if pin and sys.platform == "linux" else []
         self._server_cpus = set(cores[:-1]) or None
         self._generator_cpus = {cores[-1]} if self._server_cpus else None
@@ -121,6 +124,8 @@ class Stack:
         if self._observers:
             observers.write_config(self.run_dir, self.settings, self._observers)
             self.start(*self._observers)
+            for role in self._observers if self._measures else ():
+                process.come_last(self._processes[role])
 
     def observers(self) -> tuple[str, ...]:
         """Return those that run; on the generator's core, not on the servers'."""
@@ -137,7 +142,8 @@ class Stack:
                 self.stop(role)
 
     def reset(self) -> None:
-        """Forget every event: empty the tables that are there, and the Redis. Needs both servers."""
+        """Forget every event, for a load on empty tables and an empty Redis. Needs both servers."""
+        (self.run_dir / LOADED).touch()
         with self.mysql.connect() as connection, connection.cursor() as cursor:
             cursor.execute("SHOW TABLES")
             for table in {name for (name,) in cursor.fetchall()}.intersection(TABLES):
@@ -145,6 +151,15 @@ class Stack:
         answer = redis_call(self.settings.redis_port, "FLUSHALL")
         if answer != "+OK":
             raise StackError(f"Redis could not be emptied: {answer}")
+
+    def forget_load(self) -> bool:
+        """Empty both servers where a benchmark's load is in them, as `reset` noted; return whether it was."""
+        loaded = self.run_dir / LOADED
+        if not loaded.exists():
+            return False
+        self.reset()
+        loaded.unlink()
+        return True
 
     def address(self, role: str) -> str:
         """Return its "host:port"."""
@@ -163,6 +178,10 @@ class Stack:
     def generator_cpus(self) -> set[int] | None:
         """The cores for the load generator; None where nothing is pinned."""
         return self._generator_cpus
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables of every process that is measured, or measures."""
+        return surroundings(self.run_dir, environment(self.settings))
 
     def mark_ready(self) -> None:
         """Tell `make up`, which waits in another process, that all it wants is running."""
@@ -187,13 +206,11 @@ class Stack:
         orphaned = signal.SIGTERM if self._has_workers(role) else signal.SIGKILL
         with process.signals_held():
             self._starting.add(role)
-            self._processes[role] = process.spawn(command, log, self._environment(role), cpus, orphaned)
+            self._processes[role] = process.spawn(command, log, self._environment_of(role), cpus, orphaned)
             self._write_state()
 
-    def _environment(self, role: str) -> dict[str, str]:
-        own = {name.upper(): str(value) for name, value in self.settings.model_dump().items()}
-        env = {**os.environ, **own, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **MYSQL_MODES}
-        env.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    def _environment_of(self, role: str) -> dict[str, str]:
+        env = self.environment() | MYSQL_MODES
         if self._has_workers(role):
             env["PROMETHEUS_MULTIPROC_DIR"] = str(self._metrics_folder(role))
         return env

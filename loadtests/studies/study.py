@@ -28,11 +28,12 @@ from loadtests.report.markdown import table
 from loadtests.report.numbers import number
 from loadtests.report.trials import machine
 from loadtests.stack import Stack, StackError
-from loadtests.stack.process import on_cpus
+from loadtests.stack.process import interrupted_by_signals, on_cpus
 from loadtests.trial import environment
 from loadtests.trial.generator import TrialFailed
+from loadtests.trial.options import MakeParser
 from shared.db import create_tables, make_background_engine
-from shared.settings import Settings
+from shared.settings import load
 
 RUN_DIR = ROOT / ".run"
 FAILED, INTERRUPTED = 1, 130
@@ -54,7 +55,7 @@ class Setup:
         """
         self.display.step("starting MySQL and Redis")
         with (
-            Stack(self.options.run_dir, Settings(**settings), pin=True) as stack,
+            Stack(self.options.run_dir, load(**settings), pin=True) as stack,
             on_cpus(stack.generator_cpus()),
         ):
             stack.start("mysql")
@@ -111,7 +112,7 @@ class Study(NamedTuple):
 
 def parser(study: Study) -> argparse.ArgumentParser:
     """Return the options that every study has."""
-    made = argparse.ArgumentParser(prog=f"python -m loadtests.{study.name}")
+    made = MakeParser(prog=study.name)
     minutes = {name: f"{part.seconds / 60:.1f}" for name, part in study.parts.items()}
     takes = ", ".join(f"{name} {each}" for name, each in minutes.items())
     every = ",".join(study.parts)
@@ -133,8 +134,12 @@ def run(study: Study, options: argparse.Namespace) -> int:
     if unknown := set(names) - set(study.parts):
         sys.exit(f"{study.name}: no such part: {', '.join(sorted(unknown))}")
     console = Console(highlight=False)
+    load()
     try:
-        with Display(console, sum(study.parts[name].seconds for name in names)) as display:
+        with (
+            interrupted_by_signals(),
+            Display(console, sum(study.parts[name].seconds for name in names)) as display,
+        ):
             for name in names:
                 _keep(options.raw, name, _measured(study.parts[name], Setup(options, display)))
     except (StackError, TrialFailed, RedisError, SQLAlchemyError) as error:

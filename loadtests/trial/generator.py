@@ -1,7 +1,6 @@
 """Locust as a process of its own, on a core of its own."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -10,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtests.bootstrap import ROOT
 from loadtests.load.profiles import Profile
 from loadtests.load.progress import PROGRESS, Show
 from loadtests.load.sender import PATIENCE
 from loadtests.load.workload import Mix
 from loadtests.stack import Stack, process
 
-LOCUSTFILE = ROOT / "loadtests" / "locustfile.py"
+LOCUSTFILE = Path("loadtests") / "locustfile.py"
+"""From the root, where processes start: Locust would take the whole path apart at commas."""
 LOOK_EVERY = 0.25
 
 
@@ -47,7 +46,7 @@ def generate(stack: Stack, base_url: str, load: Load, show: Show) -> dict[str, A
     log = stack.run_dir / "logs" / "generator.log"
     files = ["--record", str(record), "--progress", str(progress)]
     command = [*_command(base_url, load), *files]
-    locust = process.spawn(command, log, dict(os.environ), stack.generator_cpus())
+    locust = process.spawn(command, log, stack.environment(), stack.generator_cpus())
     try:
         limit = load.profile.seconds + PATIENCE + 30
         _await(locust, record, limit, lambda: _show_last(progress, show))

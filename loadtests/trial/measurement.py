@@ -22,7 +22,7 @@ from loadtests.trial.generator import TrialFailed
 from loadtests.trial.over_http import check_health
 from loadtests.trial.plan import parts, planned_seconds, turns
 from loadtests.trial.trial import run_floor, run_other, run_trial
-from shared.settings import Settings
+from shared.settings import load
 
 
 class Measurement:
@@ -107,8 +107,8 @@ class Measurement:
 
     def _stack(self) -> Stack:
         if self._options.running:
-            return Attached(self._options.run_dir, Settings())
-        return Stack(self._options.run_dir, Settings(), pin=True)
+            return Attached(self._options.run_dir, load())
+        return Stack(self._options.run_dir, load(), pin=True)
 
     def _add_floor(self, levels: list[Level], knee: Knee | None) -> None:
         self._floor += levels

@@ -8,6 +8,7 @@ import psutil
 
 from loadtests.analysis.results import Machine
 from loadtests.stack import ROLES_OF, Stack
+from loadtests.trial import throttling
 from loadtests.trial.memory import PeakMemory
 
 WRITERS = ("mysql", "redis")
@@ -30,10 +31,11 @@ class Observation:
         self._memory = PeakMemory(self._processes_before)
         self._machine_before = psutil.cpu_times()._asdict()
         self._own_before = self._own_cpu()
+        self._throttled_before = throttling.read()
         self.cpu_seconds: dict[str, float] = {}
         self.memory_mb: dict[str, float] = {}
         self.written_mb: dict[str, float] = {}
-        self.machine = Machine(stolen_share=0.0, others_share=0.0, restarted=[])
+        self.machine = Machine(stolen_share=0.0, others_share=0.0, restarted=[], throttled_share=0.0)
 
     def end(self) -> None:
         processes = self._processes()
@@ -50,7 +52,12 @@ class Observation:
         ours = sum(self.cpu_seconds.values()) + self._own_cpu() - self._own_before
         after = psutil.cpu_times()._asdict()
         stolen, others = machine_shares(self._machine_before, after, ours)
-        self.machine = Machine(stolen_share=stolen, others_share=others, restarted=restarted)
+        self.machine = Machine(
+            stolen_share=stolen,
+            others_share=others,
+            restarted=restarted,
+            throttled_share=throttling.share(self._throttled_before, throttling.read()),
+        )
 
     def _own_cpu(self) -> float:
         """Of the bench itself, and of what watches the stack beside it."""

@@ -20,6 +20,8 @@ LEAST_SENT = 0.99
 MOST_STOLEN = 0.05
 MOST_OTHERS = 0.1
 """Of all cores."""
+MOST_THROTTLED = 0.01
+"""Of the periods of a CPU quota. In each everybody stands still, up to a tenth of a second: a tail."""
 
 
 def level_reasons(level: Mapping[str, Any]) -> list[str]:
@@ -53,6 +55,8 @@ def trial_reasons(twin: str, counts: Reconciliation, machine: Machine) -> list[s
         reasons.append(f"{machine['stolen_share']:.0%} of the CPU time was stolen by other machines")
     if machine["others_share"] > MOST_OTHERS:
         reasons.append(f"{machine['others_share']:.0%} of the CPU time went to other work on this machine")
+    if (throttled := machine.get("throttled_share", 0.0)) > MOST_THROTTLED:
+        reasons.append(f"a CPU quota stopped it in {throttled:.0%} of its periods")
     if machine["restarted"]:
         reasons.append(f"died or restarted: {', '.join(machine['restarted'])}")
     if SUBJECTS[twin].promises_counts and (counts["lost"] or counts["extra"]):

@@ -56,6 +56,99 @@ def test_answers_are_read_to_the_end_over_one_connection(pieces: tuple[bytes, ..
         assert [client.post(b"{}") for _ in range(3)] == ["200"] * 3
 
 
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "pieces"),
+    [
+        ("204", (b"HTTP/1.1 204 No Content\r\n\r\n",)),
+        ("304", (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n",)),
+        ("200", (b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"Content-Length: 2\r\n\r\n{}",)),
+        ("200", (b"HTTP/1.1 102 Wait\r\nX: y\r\n\r\n", HEAD + b"Content-Length: 2\r\n\r\n", b"{}")),
+        (
+            "200",
+            (
+                b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 100 C\r\n\r\nHT",
+                HEAD[2:] + b"Content-Length:0\r\n\r\n",
+            ),
+        ),
+        ("200", (HEAD + b"X-Uncompressed-Content-Length: 9\r\nContent-Length: 2\r\n\r\n{}",)),
+        ("200", (HEAD + b"Content-Length: 2\r\nX-Connection: close\r\nX-Y: connection: close\r\n\r\n{}",)),
+        ("200", (HEAD + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}",)),
+        ("200", (HEAD + b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",)),
+        ("200", (CHUNKED + b"2\r\n{}\r\n0\r\nX-Sum: 1\r\nX-Other: 2\r\n\r\n",)),
+        ("200", (CHUNKED + b"2;a=b\r\n{}\r\n0;last\r\n", b"X-Sum: 1\r\n", b"\r\n")),
+        ("200", (CHUNKED + b"7\r\n0\r\n\r\n{}\r\n", b"0\r\n\r\n")),
+        ("200", (CHUNKED, b"0000A\r", b"\n01234", b"56789\r", b"\n", b"0", b"\r\n\r", b"\n")),
+        ("200", (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n{}",)),
+    ],
+)
+def test_every_framing_ends_where_it_ends_over_one_connection(status: str, pieces: tuple[bytes, ...]) -> None:
+    connections = []
+
+    def handle(connection: socket.socket) -> None:
+        connections.append(connection)
+        answering(*pieces)(connection)
+
+    with serving(handle) as client, gevent.Timeout(5):
+        assert [client.post(b"{}") for _ in range(3)] == [status] * 3
+    assert len(connections) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.0 200 OK\r\n\r\n{}",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+        HEAD + b"Connection: close\r\n\r\n{}",
+        HEAD + b"\r\n" + b"{}" * 50_000,
+        HEAD + b"Transfer-Encoding: gzip\r\n\r\n{}",
+        HEAD + b"CONNECTION:  Keep-Alive , Close\r\nContent-Length: 2\r\n\r\n{}",
+        CHUNKED[:-2] + b"Connection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    ],
+)
+def test_what_ends_with_its_connection_is_an_answer(answer: bytes) -> None:
+    connections = []
+
+    def handle(connection: socket.socket) -> None:
+        connections.append(connection.recv(65_536))
+        connection.sendall(answer)
+        connection.close()
+
+    with serving(handle) as client, gevent.Timeout(5):
+        assert [client.post(b"{}") for _ in range(3)] == ["200"] * 3
+    assert len(connections) == 3
+
+
+def test_a_connection_that_the_server_will_close_is_not_used_again() -> None:
+    connections = []
+
+    def handle(connection: socket.socket) -> None:
+        connections.append(connection)
+        answering(HEAD + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}")(connection)
+
+    with serving(handle) as client, gevent.Timeout(5):
+        assert [client.post(b"{}") for _ in range(3)] == ["200"] * 3
+    assert len(connections) == 3
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{} ",
+        HEAD + b"Content-Length: -2\r\n\r\n{}",
+        HEAD + b"Content-Length: two\r\n\r\n{}",
+        CHUNKED + b"xyz\r\n{}\r\n0\r\n\r\n",
+        CHUNKED + b"9" * 20_000,
+        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+    ],
+)
+def test_what_is_no_answer_is_a_failed_connection_at_once(answer: bytes) -> None:
+    with serving(answering(answer)) as client, gevent.Timeout(5):
+        assert client.post(b"{}") == "connection"
+
+
 def test_a_status_is_returned_as_it_is() -> None:
     with serving(answering(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")) as client:
         assert client.post(b"{}") == "503"

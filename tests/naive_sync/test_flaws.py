@@ -14,6 +14,7 @@ import pytest
 from loadtests.stack import ROLES_OF, Stack, process
 from loadtests.stack.roles import define_roles
 from shared.fingerprint import fingerprint
+from shared.settings import environment
 from tests import client
 from tests.conftest import free_settings
 
@@ -69,8 +70,7 @@ def small_pool_url(stack: Stack, naive_url: str, tmp_path: Path) -> Iterator[str
     ports = free_settings().model_dump(include={"naive_port", "naive_metrics_port"})
     settings = stack.settings.model_copy(update={**ports, "pool_size": 2, "pool_timeout": 0.5})
     role = define_roles(stack.run_dir, settings, stack.mysql)["naive_sync"]
-    environment = {name.upper(): str(value) for name, value in settings.model_dump().items()}
-    child = process.spawn(role.command, tmp_path / "small_pool.log", environment, None)
+    child = process.spawn(role.command, tmp_path / "small_pool.log", environment(settings), None)
     try:
         client.eventually(role.is_ready, "the naive twin with the small pool is ready")
         yield f"http://{role.address}"

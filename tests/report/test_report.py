@@ -20,7 +20,7 @@ def test_results_md_is_what_the_newest_results_make() -> None:
 
 
 def test_the_readme_shows_what_the_run_that_it_names_makes() -> None:
-    """Not always the newest one: `make bench` leaves the README alone."""
+    """The same as RESULTS.md: `make bench` writes both."""
     readme = (ROOT / "README.md").read_text()
     named = re.search(r"Run `(\S+)`", readme)
     assert named is not None

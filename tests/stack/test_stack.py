@@ -1,7 +1,9 @@
 """The stack starts what it says, says what is wrong, and leaves nothing behind however it ends."""
 
 import functools
+import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -9,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pymysql
@@ -18,12 +21,13 @@ import redis
 from loadtests.bootstrap import ROOT
 from loadtests.stack import Stack, StackError, process
 from loadtests.stack import stack as stack_module
-from loadtests.stack.__main__ import lives
+from loadtests.stack.__main__ import RUN_DIR, lives
 from loadtests.stack.observers import define_observers
 from loadtests.stack.servers import SOCKET_PATH_LIMIT
 from loadtests.stack.state import State, holder
-from shared.settings import Settings
-from tests import parts
+from shared.fingerprint import fingerprint
+from shared.settings import environment
+from tests import client, parts
 from tests.conftest import free_settings, is_free
 from tests.observed import seen
 
@@ -51,7 +55,7 @@ class CommandLine:
         self.run_dir = run_dir
         self.settings = free_settings()
         self.command = [sys.executable, "-m", "loadtests.stack"]
-        self.env = {**os.environ, **environment(self.settings), "RUN_DIR": str(run_dir)}
+        self.env = {**os.environ, **environment(self.settings), RUN_DIR: str(run_dir)}
 
     def __call__(self, word: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -60,7 +64,7 @@ class CommandLine:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
 
@@ -86,13 +90,9 @@ def cli(run_dir: Path) -> Iterator[CommandLine]:
         command_line("down")
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    return {name.upper(): str(value) for name, value in settings.model_dump().items()}
-
-
 def run_dir_of(process: psutil.Process) -> str | None:
     try:
-        return process.environ().get("RUN_DIR")
+        return process.environ().get(RUN_DIR)
     except psutil.Error:
         return None
 
@@ -121,7 +121,7 @@ def test_a_taken_port_is_named_with_the_variable_that_moves_it(
     with (
         socket.create_server(("127.0.0.1", port)),
         Stack(run_dir, settings) as stack,
-        pytest.raises(StackError, match=f"^port {port} is taken; set {variable} to another$"),
+        pytest.raises(StackError, match=f"^port {port} is taken; set TWINS_{variable} to another$"),
     ):
         stack.start(role)
 
@@ -178,7 +178,7 @@ def test_mysql_shares_no_folder_with_other_servers(stack: Stack) -> None:
     with stack.mysql.connect() as connection, connection.cursor() as cursor:
         cursor.execute("SELECT @@tmpdir")
         assert cursor.fetchone() == (str(stack.mysql.temporary),)
-    assert f"--tmpdir={stack.mysql.temporary}" in stack.mysql._install_command(stack.mysql.data)
+    assert f"--tmpdir={stack.mysql.temporary}" in stack.mysql._install_command(stack.mysql.home)
 
 
 def test_redis_is_on_disk_before_it_answers_and_drops_nothing(stack: Stack) -> None:
@@ -259,7 +259,8 @@ def test_up_status_and_down(cli: CommandLine) -> None:
     assert cli("status").returncode == 3
     first = cli("up")
     assert first.returncode == 0, first.stderr
-    assert f"curl -s http://127.0.0.1:{cli.settings.async_port}/api/v1/errors" in first.stdout
+    issue = pasted(first.stdout)
+    assert (issue["message"], issue["times_seen"] + issue["pending"]) == ("disk full", 1)
     live = f"http://127.0.0.1:{cli.settings.live_port}"
     assert f"live page    {live}\n" in first.stdout
     assert seen(live)[0]["running"] == ["naive_sync", "async_dedup"]
@@ -280,8 +281,64 @@ def test_up_status_and_down(cli: CommandLine) -> None:
     assert cli("down").stdout == "the stack is not running\n"
 
 
+def pasted(said: str) -> dict[str, Any]:
+    """Return what the lines to try show, run at once and one after the other, as in a terminal."""
+    lines = [line for line in said.splitlines() if line.startswith("curl ")]
+    assert len(lines) == 2
+    shown = subprocess.run(["sh", "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
+    queued, issue = json.JSONDecoder().raw_decode, shown.stdout
+    first, end = queued(issue)
+    assert first["data"]["status"] == "queued"
+    return dict(json.loads(issue[end:])["data"])
+
+
+def test_the_lines_of_the_readme_work_when_they_are_pasted(stack: Stack, async_url: str) -> None:
+    readme = (ROOT / "README.md").read_text()
+    issue = pasted(readme.replace("localhost:9002", async_url))
+    assert (issue["message"], issue["stackTrace"]) == ("boom", "at main (app.js:1)")
+
+
+def test_up_empties_what_a_benchmark_has_left_and_nothing_else(cli: CommandLine) -> None:
+    with Stack(cli.run_dir, cli.settings) as stack:
+        stack.start("mysql", "redis")
+        stack.start_twin("naive_sync")
+        stack.reset()  # as every trial begins
+        assert client.log(stack.base_url("naive_sync"), "load").status == 200
+    naive = f"http://127.0.0.1:{cli.settings.naive_port}"
+    for emptied, mine in ((True, "my first event"), (False, "my second event")):
+        said = cli("up").stdout
+        assert ("emptied: the last benchmark had left its events there" in said) == emptied
+        assert client.get(naive, f"/api/v1/errors/{fingerprint('load')}").status == 404
+        assert client.log(naive, mine).status == 200
+        assert cli("down").returncode == 0
+    cli("up")
+    for mine in ("my first event", "my second event"):
+        assert client.get(naive, f"/api/v1/errors/{fingerprint(mine)}").status == 200
+
+
+def test_status_is_straight_and_quiet_where_nobody_reads_on(run_dir: Path, cli: CommandLine) -> None:
+    with Stack(run_dir, cli.settings) as stack:
+        stack.start("redis", "floor")
+        stack.start_observers()  # a program there or not: the longest name is set below
+        stack._state.pids["a_role_with_a_long_name"] = os.getpid()
+        stack._state.write(run_dir)
+        lines = cli("status").stdout.splitlines()
+        assert len({line.index(" pid ") for line in lines}) == 1, lines
+        for read in ("true", "head -1", "head -c 5"):
+            words = " ".join(map(shlex.quote, [*cli.command, "status"]))
+            ended = subprocess.run(
+                ["bash", "-c", f"set -o pipefail; {words} | {read} > /dev/null"],
+                env={**cli.env, "PYTHONUNBUFFERED": "1"},
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert ended.stderr == ""
+
+
 def test_nothing_outlives_a_supervisor_that_is_killed(cli: CommandLine) -> None:
-    cli.env["WORKERS"] = "2"
+    cli.env["TWINS_WORKERS"] = "2"
     running = cli.run()
     wait_until(lambda: State.read(cli.run_dir, running.pid).ready)
     running.kill()

@@ -47,6 +47,7 @@ def test_reasons_of_a_level(generator: Generator, acknowledged: int, reason: str
     [
         (QUIET | {"stolen_share": 0.06}, 0, 0, "6% of the CPU time was stolen by other machines"),
         (QUIET | {"others_share": 0.3}, 0, 0, "30% of the CPU time went to other work on this machine"),
+        (QUIET | {"throttled_share": 0.53}, 0, 0, "a CPU quota stopped it in 53% of its periods"),
         (QUIET | {"restarted": ["worker"]}, 0, 0, "died or restarted: worker"),
         (QUIET, 2, 0, "counts do not reconcile: 2 lost, 0 extra"),
         (QUIET, 0, 3, "counts do not reconcile: 0 lost, 3 extra"),

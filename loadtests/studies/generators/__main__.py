@@ -23,9 +23,10 @@ from loadtests.load import workload
 from loadtests.stack import process
 from loadtests.stack.roles import HEALTH, HTTP, answers
 from loadtests.stack.servers import LOOPBACK
+from loadtests.stack.surroundings import surroundings
 from loadtests.trial.generator import LOCUSTFILE
 from shared.event import PATH
-from shared.settings import settings
+from shared.settings import load
 
 SECONDS, CONNECTIONS, RATE = 8, 20, 500
 CORES = psutil.Process().cpu_affinity()
@@ -115,7 +116,7 @@ def found(pattern: str, said: str) -> float:
 
 @contextmanager
 def serving(factory: str, folder: Path) -> Iterator[str]:
-    port = str(settings().floor_port)
+    port = str(load().floor_port)
     uvicorn = [
         sys.executable,
         "-m",
@@ -126,7 +127,7 @@ def serving(factory: str, folder: Path) -> Iterator[str]:
         port,
     ]
     quiet = ["--no-access-log", "--no-proxy-headers", "--loop=uvloop", f"--http={HTTP}"]
-    server = process.spawn([*uvicorn, *quiet], folder / "log", dict(os.environ), set(CORES[:-1]) or None)
+    server = process.spawn([*uvicorn, *quiet], folder / "log", surroundings(folder), set(CORES[:-1]) or None)
     url = f"http://{LOOPBACK}:{port}"
     try:
         while not answers(LOOPBACK, int(port), HEALTH) and server.poll() is None:

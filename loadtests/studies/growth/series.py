@@ -63,7 +63,7 @@ SERIES = {
         "Processes of the API",
         "processes",
         (1, 2, 4),
-        "`WORKERS`; all of them share the servers' cores with worker, scheduler, MySQL and Redis. 50 % of\n"
+        "`TWINS_WORKERS`; all share the servers' cores with worker, scheduler, MySQL and Redis. 50 % of\n"
         "the knee of one process.",
         share=lambda _: 50,
         settings=lambda processes: {"workers": processes},

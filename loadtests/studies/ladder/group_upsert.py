@@ -14,7 +14,7 @@ from shared import exposition, metrics
 from shared.answer import JSON, acknowledged
 from shared.db import create_tables, make_background_engine
 from shared.event import PATH, Event, check_head, parse
-from shared.settings import Settings
+from shared.settings import load
 
 
 class Table:
@@ -33,7 +33,7 @@ class Table:
 
 
 def create_app() -> FastAPI:
-    engine = make_background_engine(Settings())
+    engine = make_background_engine(load())
     create_tables(engine)
     ingest = Ingest(Table(engine), nudge=lambda: None)
     metrics.show_requests()

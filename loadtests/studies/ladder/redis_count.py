@@ -9,7 +9,7 @@ from async_dedup import app as async_twin
 from async_dedup.group_buffer import GroupBuffer
 from async_dedup.ingest import Adds, Done, Ingest
 from shared.event import Event
-from shared.settings import Settings
+from shared.settings import load
 
 CONNECTIONS = 30
 """As many as the naive twin has to MySQL."""
@@ -24,7 +24,7 @@ class Ungrouped(Ingest):
 
     def __init__(self, buffer: Adds, nudge: Callable[[], None]) -> None:
         super().__init__(buffer, nudge)
-        lanes = [Alone(GroupBuffer(Settings()), nudge) for _ in range(CONNECTIONS)]
+        lanes = [Alone(GroupBuffer(load()), nudge) for _ in range(CONNECTIONS)]
         for lane in lanes:
             lane.start_nudging = self.start_nudging  # type: ignore[method-assign] # one job for all
         self._lanes = cycle(lanes)

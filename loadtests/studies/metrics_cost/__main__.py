@@ -19,7 +19,7 @@ from loadtests.stack import Stack, StackError
 from loadtests.trial.generator import Load, TrialFailed, generate
 from loadtests.trial.observation import cpu_seconds
 from loadtests.trial.validity import level_reasons
-from shared.settings import Settings
+from shared.settings import load
 
 WITH, WITHOUT = "async_dedup", "unmeasured"
 PAIRS = 12
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with (
             tempfile.TemporaryDirectory(prefix="twins-") as folder,
-            Stack(Path(folder), Settings(), pin=True) as stack,
+            Stack(Path(folder), load(), pin=True) as stack,
         ):
             stack.start("mysql", "redis")
             pairs = [show(number, pair(stack, number, options.seconds)) for number in range(options.pairs)]

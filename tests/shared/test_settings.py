@@ -1,0 +1,160 @@
+"""What a setting may be, and how a program says that it can't be that."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from loadtests.bootstrap import ROOT
+from shared import settings
+from shared.settings import Settings, environment, load, variable
+from tests.conftest import free_settings
+
+FOREIGN = {"HOST": "x86_64-conda-linux-gnu", "REDIS_PORT": "tcp://10.0.0.1:6379", "WORKERS": "9"}
+"""What shells, conda, CI and container engines set by themselves."""
+BAD = [
+    *(("flush_interval", value) for value in ("0", "-1", "nan", "inf", "-inf", "abc", "1e9", "5s")),
+    *(("naive_port", value) for value in ("abc", "0", "-1", "99999", "65536", "9001.5")),
+    *(("redis_port", value) for value in ("tcp://10.0.0.1:6379", "6379/tcp")),
+    *(("workers", value) for value in ("0", "-1", "two", "1000000")),
+    *(("pool_size", value) for value in ("0", "-1", "many", "1000000")),
+    *(("pool_timeout", value) for value in ("0", "-1", "nan", "inf", "abc")),
+    *(("redis_timeout", value) for value in ("0", "-1", "nan", "inf", "abc")),
+    *(("host", value) for value in ("http://127.0.0.1", "two words", " ")),
+    *(("mysql_database", value) for value in ("a\nb", "d" * 65)),
+]
+PROGRAMS = {
+    "naive_sync": "-c|from naive_sync.app import create_app; create_app()",
+    "async_dedup": "-c|from async_dedup.app import create_app; create_app()",
+    "uvicorn": "-m|uvicorn|--factory|async_dedup.app:create_app|--port={port}",
+    "gunicorn": "-m|gunicorn|--no-control-socket|--bind=127.0.0.1:{port}|naive_sync.app:create_app()",
+    "worker": "-m|async_dedup.worker",
+    "scheduler": "-m|async_dedup.scheduler",
+    "upsert": "-c|from loadtests.studies.ladder.upsert import create_app; create_app()",
+    "group_upsert": "-c|from loadtests.studies.ladder.group_upsert import create_app; create_app()",
+    "bench": "-m|loadtests.bench|--profile=smoke|--run-dir={folder}",
+    "stack up": "-m|loadtests.stack|up",
+    "stack run": "-m|loadtests.stack|run",
+    "live": "-m|loadtests.live|{folder}",
+    "exporter": "-m|loadtests.live.exporter|{folder}/progress",
+    "limits": "-m|loadtests.studies.limits|--run-dir={folder}|--raw={folder}/raw.json",
+    "growth": "-m|loadtests.studies.growth|--run-dir={folder}|--raw={folder}/raw.json",
+}
+INTERRUPTED = {
+    "bench": "-m|loadtests.bench|--profile=smoke|--run-dir={folder}",
+    "up": "-m|loadtests.stack|up",
+    "down": "-m|loadtests.stack|down",
+    "report": "-m|loadtests.report",
+    "ladder": "-m|loadtests.studies.ladder",
+    "limits": "-m|loadtests.studies.limits|--run-dir={folder}|--raw={folder}/raw.json",
+    "growth": "-m|loadtests.studies.growth|--run-dir={folder}|--raw={folder}/raw.json",
+    "compare": "-m|loadtests.compare|a|b",
+    "schema": "-m|loadtests.analysis.schema",
+    "dashboards": "-m|grafana.build",
+}
+"""What `make` runs."""
+
+
+def words(program: str, folder: Path) -> list[str]:
+    port = free_settings().naive_port
+    return [sys.executable, *(word.format(folder=folder, port=port) for word in program.split("|"))]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_what_can_not_be_is_refused_by_name(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(variable(name), value)
+    with pytest.raises(SystemExit) as ended:
+        load()
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"{variable(name)}=")
+    assert len(said.splitlines()) == 1, said
+
+
+def test_every_setting_has_bounds() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.metadata, name
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_says_so_in_one_line_and_ends(program: str, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        words(PROGRAMS[program], tmp_path),
+        env={**os.environ, "TWINS_FLUSH_INTERVAL": "nan", "TWINS_RUN_DIR": str(tmp_path)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    said = [line for line in ended.stderr.splitlines() if not line.startswith("[")]  # gunicorn's own log
+    assert said == ["TWINS_FLUSH_INTERVAL=nan: Input should be a finite number"], ended.stderr
+    # gunicorn would start a worker that ends with 1 again, without end.
+    assert ended.returncode == (3 if program in ("gunicorn", "naive_sync", "upsert") else 1)
+    assert ended.stdout == ""
+
+
+def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("TWINS_MYSQL_PASSWORD", "secret\nof two lines")
+    with pytest.raises(SystemExit):
+        load()
+    said = capsys.readouterr().err
+    assert said.startswith("TWINS_MYSQL_PASSWORD: ")
+    assert "secret" not in said
+
+
+def test_variables_of_others_mean_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = load()
+    for name, value in FOREIGN.items():
+        monkeypatch.setenv(name, value)
+    assert load() == before
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWINS_NAIVE_PORT", "")
+    assert load().naive_port == 9001
+
+
+def test_a_process_is_told_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = free_settings().model_copy(update={"host": "127.0.0.2", "mysql_password": "a b'\"%"})
+    for name, value in environment(other).items():
+        monkeypatch.setenv(name, value)
+    assert load() == other
+
+
+def test_what_is_given_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWINS_WORKERS", "3")
+    assert load(workers=2).workers == 2
+
+
+def test_a_secret_is_in_a_file_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "twins_mysql_password").write_text("drawn\n")
+    (tmp_path / "mysql_password").write_text("another's\n")
+    monkeypatch.setitem(settings.Settings.model_config, "secrets_dir", tmp_path)
+    assert load().mysql_password == "drawn"
+
+
+@pytest.mark.parametrize("program", INTERRUPTED)
+def test_ctrl_c_while_a_program_starts_ends_it_quietly(program: str, tmp_path: Path) -> None:
+    python, *rest = words(INTERRUPTED[program], tmp_path)
+    with subprocess.Popen(
+        [python, "-X", "importtime", *rest],
+        env={**os.environ, "TWINS_RUN_DIR": str(tmp_path)},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as started:
+        try:
+            assert started.stderr is not None
+            next(line for line in started.stderr if line.rpartition("|")[2].strip() == "loadtests")
+            started.send_signal(signal.SIGINT)
+            said = [line for line in started.stderr if not line.startswith("import time:")]
+            assert (said, started.wait(20)) == ([], 130)
+        finally:
+            started.kill()
