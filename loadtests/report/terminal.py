@@ -10,6 +10,7 @@ from rich.table import Table
 from loadtests.analysis.results import Results
 from loadtests.analysis.summary import (
     LevelId,
+    counted,
     ends,
     failures,
     knee,
@@ -23,15 +24,19 @@ from loadtests.analysis.summary import (
     subjects,
 )
 from loadtests.report.numbers import factor
-from loadtests.report.verdict import verdict
+from loadtests.report.verdict import alarm, findings
+
+ALARM = "bold red"
 
 
 def show_results(console: Console, results: Results) -> None:
     """Print the tables, the verdict, and what was left out of both."""
+    if wrong := alarm(results):
+        console.print(wrong, style=ALARM, soft_wrap=True)
     for profile in profiles(results):
         console.print(_levels_table(results, profile))
     console.print(_trials_table(results))
-    console.print(verdict(results), highlight=False)
+    console.print(findings(results), highlight=False)
     for trial in results["trials"]:
         for reason in reasons(trial):
             console.print(
@@ -86,8 +91,8 @@ def _trials_table(results: Results) -> Table:
 
 def _lost(results: Results, twin: str) -> str:
     """Of all trials: an audit counts whether or not its timing does."""
-    counts = [trial["reconcile"] for trial in results["trials"] if trial["twin"] == twin]
-    return f"{sum(c['lost'] for c in counts):,} of {sum(c['acknowledged'] for c in counts):,}"
+    found = next(each for each in counted(results) if each.twin == twin)
+    return f"{found.lost:,} of {found.acknowledged:,}"
 
 
 def _over(results: Results, twin: str, name: Literal["freshness_ms", "counted_ms"]) -> float | None:

@@ -1,7 +1,7 @@
 """The result in words, whichever way it went."""
 
 from loadtests.analysis.results import Comparison, Ratio, Results
-from loadtests.analysis.summary import LevelId, ends, knee, level_percentile, measured
+from loadtests.analysis.summary import LevelId, broken_promises, counted, ends, knee, level_percentile
 from loadtests.report.numbers import factor, milliseconds
 
 
@@ -21,8 +21,22 @@ def headline(results: Results) -> Comparison | None:
     return max(first, key=lambda each: (each["offered_rps"] or 0.0, each["users"]), default=None)
 
 
+def alarm(results: Results) -> str:
+    """Return the sentence that comes before every other where a promised count is wrong; "" where none is."""
+    wrong = [
+        f"{each.twin} lost {each.lost:,} and doubled {each.extra:,} of {each.acknowledged:,}"
+        for each in broken_promises(results)
+    ]
+    return f"COUNTS ARE WRONG: {'; '.join(wrong)} acknowledged events." if wrong else ""
+
+
 def verdict(results: Results) -> str:
     """Return the result in a few sentences, whichever way it went."""
+    return " ".join(filter(None, [alarm(results), findings(results)]))
+
+
+def findings(results: Results) -> str:
+    """Return the verdict without its alarm, for an output that shows that one by itself."""
     missing = [f"Missing: {each}." for each in results.get("missing", [])]
     return " ".join(filter(None, [*_found(results), *missing]))
 
@@ -64,7 +78,7 @@ def _capacity(results: Results) -> str:
 
 
 def _losses(results: Results) -> str:
-    lost = [_lost(results, twin) for twin in measured(results)]
+    lost = [f"{each.twin} lost {each.lost:,} of {each.acknowledged:,}" for each in counted(results)]
     return f"Of the acknowledged events {' and '.join(lost)}." if lost else ""
 
 
@@ -72,9 +86,3 @@ def _left_out(results: Results) -> str:
     trials = results["trials"]
     invalid = sum(not trial["valid"] for trial in trials)
     return f"{invalid} of {len(trials)} trials were invalid and are not compared." if invalid else ""
-
-
-def _lost(results: Results, twin: str) -> str:
-    counts = [trial["reconcile"] for trial in results["trials"] if trial["twin"] == twin]
-    lost, acknowledged = (sum(count[key] for count in counts) for key in ("lost", "acknowledged"))
-    return f"{twin} lost {lost:,} of {acknowledged:,}"

@@ -15,7 +15,7 @@ from loadtests.analysis.results import Results
 from loadtests.report.page import audit, capacity, cost, curve, latency, timeline
 from loadtests.report.page.facts import facts
 from loadtests.report.page.parts import Section
-from loadtests.report.verdict import verdict
+from loadtests.report.verdict import alarm, findings
 
 FILE = "report.html"
 HERE = Path(__file__).parent
@@ -46,7 +46,8 @@ def render(results: Results) -> str:
     templates.tests["numeric"] = re.compile(r"-|[\d,.]+%?").fullmatch
     return templates.get_template("template.html").render(
         results=results,
-        verdict=verdict(results),
+        alarm=alarm(results),
+        findings=findings(results),
         facts=facts(results),
         sections=found,
         panels={part["id"]: part for part in parts if part["kind"] == "panel"},

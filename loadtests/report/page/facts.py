@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from loadtests.analysis.results import Ratio, Results
-from loadtests.analysis.summary import measured
+from loadtests.analysis.summary import counted
 from loadtests.report.numbers import factor
 from loadtests.report.verdict import headline, spread
 
@@ -22,10 +22,10 @@ def facts(results: Results) -> list[Fact]:
     if last and last["p95_ratio"]:
         found.insert(0, _ratio(f"p95 ratio, {last['level']}", last["p95_ratio"]))
     found += [_ratio("ratio of the knees", each["knee_ratio"]) for each in results["capacity"][:1]]
-    for twin in measured(results):
-        counts = [trial["reconcile"] for trial in trials if trial["twin"] == twin]
-        lost, acknowledged = (sum(count[key] for count in counts) for key in ("lost", "acknowledged"))
-        found.append(Fact(f"lost by {twin}", f"{lost:,}", f"of {acknowledged:,} acknowledged events"))
+    found += [
+        Fact(f"lost by {each.twin}", f"{each.lost:,}", f"of {each.acknowledged:,} acknowledged events")
+        for each in counted(results)
+    ]
     return found
 
 
