@@ -1,8 +1,16 @@
 """The result in words, whichever way it went."""
 
 from loadtests.analysis.results import Comparison, Ratio, Results
-from loadtests.analysis.summary import LevelId, broken_promises, counted, ends, knee, level_percentile
-from loadtests.report.numbers import factor, milliseconds
+from loadtests.analysis.summary import (
+    LevelId,
+    broken_promises,
+    counted,
+    ends,
+    knee,
+    level_percentile,
+    to_look_at,
+)
+from loadtests.report.numbers import FEW, factor, milliseconds
 
 
 def spread(ratio: Ratio) -> str:
@@ -55,13 +63,21 @@ def _latency(results: Results) -> str:
     ratio, level_id = last["p95_ratio"], LevelId(last["profile"], last["level"])
     p95s = [level_percentile(results, twin, level_id, "p95") for twin in twins]
     if ratio is None or None in p95s:
-        return f"{last['level']}: too few requests for a p95."
+        return _to_look_at(results, twins, level_id)
     slow, fast = (milliseconds(p95 or 0.0) for p95 in p95s)
     same = ": by this measure the two are indistinguishable" if last["indistinguishable"] else ""
     return (
         f"At {last['level']} p95 is {slow} ms with {twins[0]} and {fast} ms with {twins[1]}: "
         f"{factor(ratio['median'])} times as long ({spread(ratio)}){same}."
     )
+
+
+def _to_look_at(results: Results, twins: tuple[str, str], level_id: LevelId) -> str:
+    slow, fast = (to_look_at(results, twin, level_id, "p95") for twin in twins)
+    if slow is None or fast is None:
+        return f"{level_id.name}: too few requests for a p95."
+    p95s = f"{milliseconds(slow)} ms with {twins[0]} and {milliseconds(fast)} ms with {twins[1]}"
+    return f"At {level_id.name} p95 is {p95s}: {FEW}."
 
 
 def _capacity(results: Results) -> str:
@@ -79,7 +95,10 @@ def _capacity(results: Results) -> str:
 
 def _losses(results: Results) -> str:
     lost = [f"{each.twin} lost {each.lost:,} of {each.acknowledged:,}" for each in counted(results)]
-    return f"Of the acknowledged events {' and '.join(lost)}." if lost else ""
+    *most, last = lost or [""]
+    return (
+        f"Of the acknowledged events {' and '.join(filter(None, [', '.join(most), last]))}." if last else ""
+    )
 
 
 def _left_out(results: Results) -> str:
