@@ -193,7 +193,7 @@ function tellAudits({ audits }) {
   alarm.hidden = !wrong.length;
   alarm.textContent = wrong.length ? `COUNTS ARE WRONG: ${wrong.join("; ")} acknowledged events.` : "";
   const none = element("li", {}, "What was lost is known after the first trial, from its audit.");
-  const found = Object.entries(audits).map(([twin, counts]) => audited(twin, counts));
+  const found = Object.entries(audits).sort(([one], [other]) => byTwin(one, other)).map(([twin, counts]) => audited(twin, counts));
   document.getElementById("audits").replaceChildren(...(found.length ? found : [none]));
 }
 

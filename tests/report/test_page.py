@@ -173,6 +173,101 @@ def test_nothing_is_wider_than_the_screen(open_report: OpenReport, width: int) -
     assert wide
 
 
+@pytest.mark.parametrize("width", [390, 1300])
+def test_every_table_is_whole_or_says_that_more_follows(open_report: OpenReport, width: int) -> None:
+    made = everything()
+    line = made["trials"][0]["timeline"]
+    assert line
+    for name in ("users", "acknowledged", "failed", "p50_ms", "p95_ms"):
+        line[name] *= 20
+    page = open_report(made, width)
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+    hidden = page.evaluate(
+        """[...document.querySelectorAll(".wide:not(.tall)")].filter(
+             each => each.scrollHeight > each.clientHeight + 1 || each.scrollWidth > each.clientWidth + 1
+           ).map(each => each.ariaLabel)"""
+    )
+    assert hidden == []
+    tall = page.locator(".tall").all()
+    assert tall
+    for each in tall:
+        assert re.fullmatch(r"\d+ rows: scroll in the table.", each.locator("..").locator("p").inner_text())
+
+
+def test_on_a_phone_each_value_of_a_row_is_in_sight_with_its_name(open_report: OpenReport) -> None:
+    page = open_report(full(6), 390)
+    row = page.locator("section:has(#ratio) > .wide tbody tr").first
+    for cell in row.locator("td").all():
+        box = cell.bounding_box()
+        assert box is None or box["x"] + box["width"] <= 390
+    names = row.locator("td").evaluate_all("all => all.map(td => getComputedStyle(td, '::before').content)")
+    assert "p95 ratio" in names[2]
+
+
+def test_the_contents_are_at_hand_everywhere(open_report: OpenReport) -> None:
+    page = open_report(full(6), 390)
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    link = page.get_by_role("link", name="Contents", exact=True)
+    expect(link).to_be_in_viewport()
+    link.click()
+    expect(page.locator("#contents a").first).to_be_in_viewport()
+
+
+def test_ticks_are_round_and_a_log_scale_says_so(open_report: OpenReport) -> None:
+    made = full(6)
+    for each in made["trials"]:
+        for one in each["levels"] if each["profile"] == "knee" else []:
+            one["offered_rps"] = (one["offered_rps"] or 0.0) * 1.0286
+    page = open_report(made)
+    captions = page.locator("figcaption").all_inner_texts()
+    assert {"p95, ms, logarithmic", "p95 ratio, times, logarithmic", "mean request, ms"} <= {*captions}
+    texts = page.locator(
+        "[data-panel=offered-knee] svg text, [data-panel=timeline] svg text"
+    ).all_text_contents()
+    numbers = [text for text in texts if re.fullmatch(r"[\d.,]+", text)]
+    assert numbers
+    assert [
+        text for text in numbers if not re.fullmatch(r"[1-9]?[05]|[1-9]0*|0\.0*\d", text.replace(",", ""))
+    ] == []
+    assert "offered per second, logarithmic" in texts
+
+
+@pytest.mark.parametrize("width", [390, 1300])
+def test_no_word_is_broken(open_report: OpenReport, width: int) -> None:
+    page = open_report(full(6), width)
+    words = " ".join(page.locator(".chart svg text").all_text_contents()).split()
+    known = {"answered", "row", "counted", "users", "before", "after", "MySQL", "in"}
+    assert known <= {*words}
+    assert not {
+        word for word in words if any(name.startswith(word) for name in known - {word}) and len(word) > 1
+    }
+
+
+def test_a_tooltip_is_dark_in_the_dark_with_unit_and_range(open_report: OpenReport) -> None:
+    page = open_report(full(6), dark=True)
+    chart = page.locator('[data-panel="latency-ramp"] .chart').first
+    chart.hover()
+    tip = chart.locator(".tooltip")
+    expect(tip).to_contain_text("100 users")
+    expect(tip.locator("tr").first).to_have_text("naive_sync60 ms (57.6 to 62.4)")
+    colour = tip.locator("..").evaluate("each => getComputedStyle(each).backgroundColor")
+    assert colour == "rgb(22, 27, 34)"
+
+
+def test_a_line_can_be_put_away(open_report: OpenReport) -> None:
+    page = open_report(full(6))
+    chart = page.locator('[data-panel="latency-ramp"] .chart').first
+    line = chart.locator('path[stroke="#d55e00"]')
+    shown = line.count()
+    chart.locator("text", has_text="naive_sync").click()
+    expect(line).not_to_have_count(shown)
+    page.set_viewport_size({"width": 900, "height": 900})
+    selected = chart.evaluate(
+        "each => echarts.getInstanceByDom(each).getOption().legend[0].selected.naive_sync"
+    )
+    assert selected is False, "also after it was drawn again"
+
+
 def test_a_chart_follows_the_size_of_the_screen(open_report: OpenReport) -> None:
     page = open_report(full(6), 1280)
     page.set_viewport_size({"width": 390, "height": 900})
