@@ -275,3 +275,18 @@ def test_a_twin_that_is_not_up_is_a_gap(stack: Stack, sampler: Sampler) -> None:
         stack.start_twin("naive_sync")
     assert sampler.sample()["charts"]["rates"] == {"async_dedup": 0}
     assert sampler.sample()["charts"]["rates"] == {"naive_sync": 0, "async_dedup": 0}
+
+
+def test_a_step_of_the_ladder_is_seen_as_itself(stack: Stack, sampler: Sampler) -> None:
+    stack.stop_twin("naive_sync")
+    try:
+        stack.start_twin("upsert")
+        sampler.sample()
+        client.log(stack.base_url("upsert"), "seen")
+        found = sampler.sample()
+        assert set(found["running"]) >= {"upsert"}
+        assert found["charts"]["rates"].keys() == {"upsert", "async_dedup"}
+        assert found["charts"]["p95"]["upsert"] is not None
+        stack.stop_twin("upsert")
+    finally:
+        stack.start_twin("naive_sync")
