@@ -437,6 +437,11 @@ def test_two_rungs_alone_are_a_result_without_an_empty_column(open_report: OpenR
     assert [each for each in empty if "left out" not in each] == []
 
 
+def test_the_first_figures_are_of_the_first_and_the_last() -> None:
+    facts = {each.name: each.value for each in report.facts(results(everything()["trials"]))}
+    assert facts["ratio of the knees"] == "4.00", "not that of naive_sync and other, which are alike"
+
+
 def test_of_whom_nothing_is_known_a_line_is_drawn(
     open_report: OpenReport, monkeypatch: pytest.MonkeyPatch
 ) -> None:

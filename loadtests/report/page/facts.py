@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from loadtests.analysis.results import Comparison, Ratio, Results
-from loadtests.analysis.summary import LevelId, counted, to_look_at
+from loadtests.analysis.summary import LevelId, counted, ends, to_look_at
 from loadtests.report.numbers import FEW, factor
 from loadtests.report.verdict import headline, spread
 
@@ -23,7 +23,11 @@ def facts(results: Results) -> list[Fact]:
         found.insert(0, _ratio(f"p95 ratio, {last['level']}", last["p95_ratio"]))
     elif last and (p95s := _to_look_at(results, last)):
         found.insert(0, Fact(f"p95 ratio, {last['level']}", factor(p95s[0] / p95s[1]), FEW))
-    found += [_ratio("ratio of the knees", each["knee_ratio"]) for each in results["capacity"][:1]]
+    found += [
+        _ratio("ratio of the knees", each["knee_ratio"])
+        for each in results["capacity"]
+        if tuple(each["twins"]) == ends(results)
+    ]
     found += [
         Fact(f"lost by {each.twin}", f"{each.lost:,}", f"of {each.acknowledged:,} acknowledged events")
         for each in counted(results)
