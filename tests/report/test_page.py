@@ -17,6 +17,7 @@ from loadtests.analysis.results import FILE, RESULTS, Results
 from loadtests.load.measured import Level
 from loadtests.load.subjects import SUBJECTS
 from loadtests.report import page as report
+from loadtests.report.page.facts import facts
 from loadtests.report.page.parts import Panel
 from tests.browser import chromium
 from tests.samples import full, level, other, results, trial
@@ -438,8 +439,8 @@ def test_two_rungs_alone_are_a_result_without_an_empty_column(open_report: OpenR
 
 
 def test_the_first_figures_are_of_the_first_and_the_last() -> None:
-    facts = {each.name: each.value for each in report.facts(results(everything()["trials"]))}
-    assert facts["ratio of the knees"] == "4.00", "not that of naive_sync and other, which are alike"
+    found = {each.name: each.value for each in facts(results(everything()["trials"]))}
+    assert found["ratio of the knees"] == "4.00", "not that of naive_sync and other, which are alike"
 
 
 def test_of_whom_nothing_is_known_a_line_is_drawn(
