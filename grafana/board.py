@@ -33,7 +33,7 @@ class Built(Builder[models.AnnotationQuery]):
 RUNS = Annotation(
     "Runs",
     "#009e73",
-    "loadtest_running == 1",
+    'loadtest_running{run=~"$run",profile=~"$profile"} == 1',
     "{{profile}} on {{target}}",
     "Its result, once it has ended: loadtests/results/{{run}}/report.html",
 )
@@ -42,18 +42,26 @@ ALERTS = Annotation(
 )
 
 
+RANGE = "now-45m"
+"""A full run and its drain: shorter ones are found by their mark, and the first levels are never cut off."""
+
+
 def board(uid: str, title: str, description: str) -> dashboard.Dashboard:
     """Return an empty dashboard."""
     new = dashboard.Dashboard(title).uid(uid).description(description).tags([TAG]).readonly()
     new = (
-        new.time("now-5m", "now")
-        .refresh("1s")
-        .timezone("browser")
-        .tooltip(models.DashboardCursorSync.CROSSHAIR)
+        new.time(RANGE, "now").refresh("5s").timezone("browser").tooltip(models.DashboardCursorSync.CROSSHAIR)
     )
     new = new.timepicker(dashboard.TimePicker().refresh_intervals(["1s", "5s", "30s"]))
     links = dashboard.DashboardLink("Dashboards").type(models.DashboardLinkType.DASHBOARDS).tags([TAG])
     new = new.link(links.keep_time(True).include_vars(True))
+    new = new.with_variable(
+        dashboard.DatasourceVariable("source").label("Source").type("prometheus").description("Whose data.")
+    )
+    for name, label, selector in (("run", "Run", ""), ("profile", "Profile", '{run=~"$run"}')):
+        query = f"label_values(loadtest_running{selector}, {name})"
+        text = "While another one is loaded, nothing is drawn. Large numbers are of the whole range."
+        new = new.with_variable(choice(name, label, text, query).all_value(".*"))
     return new.annotations([Built(RUNS), Built(ALERTS)])
 
 

@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.builders import dashboard
 
 from grafana.board import board, choice
-from grafana.panels import Query, graph, guide
+from grafana.panels import CORES, Query, graph, guide
 
 NAMED = 'groupname=~"$process"'
 SERVICE = "container_label_com_docker_compose_service"
@@ -26,7 +26,7 @@ PROCESSES = (
     graph(
         "CPU by process",
         "Cores. A twin at 1 is at its end; the generator at 0.9 is what is measured instead.",
-        "short",
+        CORES,
         Query(
             rate_of("cpu_seconds_total"),
             "{{groupname}}",
@@ -35,7 +35,7 @@ PROCESSES = (
     graph(
         "CPU of the machine, by kind",
         "Cores. `steal` above 5 % is another machine's work, `iowait` a disk that is waited for.",
-        "short",
+        CORES,
         Query('sum by (mode) (rate(node_cpu_seconds_total{mode!="idle"}[$__rate_interval]))', "{{mode}}"),
     ),
     graph(
@@ -89,7 +89,7 @@ CONTAINERS = (
     graph(
         "CPU by container",
         "Cores. An app that reaches its limit (1.5) is held back until the next tenth of a second.",
-        "short",
+        CORES,
         Query(
             f"sum by ({SERVICE}) (rate(container_cpu_usage_seconds_total{{{IN_COMPOSE}}}[$__rate_interval]))",
             f"{{{{{SERVICE}}}}}",

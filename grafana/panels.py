@@ -10,7 +10,12 @@ from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from grafana_foundation_sdk.models.text import TextMode
 
-SOURCE = dashboard_models.DataSourceRef("prometheus", "prometheus")
+SOURCE = dashboard_models.DataSourceRef("prometheus", "${source}")
+"""A variable of every dashboard: elsewhere the data source has another uid."""
+LOADED = 'group(loadtest_running{run=~"$run",profile=~"$profile"})'
+CHOSEN = f"({LOADED} or on () (group(up) unless on () group(loadtest_running)))"
+"""Has a value but for the time in which another run is loaded than the chosen one."""
+CORES = "suffix: cores"
 COLOURS = {"naive_sync": "#d55e00", "async_dedup": "#0072b2", "client": "text", "due": "#cc79a7"}
 """The twins' as in every chart of the project; the colour-blind can tell them apart."""
 LEGEND = (
@@ -18,8 +23,9 @@ LEGEND = (
     .display_mode(models.LegendDisplayMode.LIST)
     .placement(models.LegendPlacement.BOTTOM)
     .show_legend(True)
+    .calcs(["lastNotNull", "max"])
 )
-"""The SDK's own is hidden."""
+"""The SDK's own is hidden, and without values."""
 HEIGHT = 8
 POST = 'route="/api/v1/errors/log"'
 OK = f'{POST},status_code="200"'
@@ -44,11 +50,16 @@ def mean(name: str, selector: str, window: str = "$__rate_interval") -> str:
 
 
 def graph(
-    title: str, description: str, unit: str, *queries: Query, span: int = 12, log: bool = False
+    title: str,
+    description: str,
+    unit: str,
+    *queries: Query,
+    log: bool = False,
+    limit: float | None = None,
 ) -> timeseries.Panel:
-    """Return lines over time, from zero on a linear axis."""
+    """Return lines over time, from zero on a linear axis; a dashed line at `limit`, in the values' unit."""
     panel = timeseries.Panel().title(title).description(description).unit(unit).datasource(SOURCE)
-    panel = panel.span(span).height(HEIGHT).line_width(2).show_points(models.VisibilityMode.NEVER)
+    panel = panel.span(12).height(HEIGHT).line_width(2).show_points(models.VisibilityMode.NEVER)
     panel = panel.tooltip(common.VizTooltipOptions().mode(models.TooltipDisplayMode.MULTI)).legend(LEGEND)
     if log:
         panel = panel.scale_distribution(
@@ -57,7 +68,11 @@ def graph(
     else:
         panel = panel.min(0)
     for ref, query in zip("ABCDEFGH", queries, strict=False):
-        panel = panel.with_target(_target(ref, query).range())
+        panel = panel.with_target(_target(ref, _of_chosen(query)).range())
+    if limit is not None:
+        dashes = common.GraphThresholdsStyleConfig().mode(models.GraphThresholdsStyleMode.DASHED)
+        panel = panel.thresholds(_thresholds(limit)).thresholds_style(dashes)
+        panel = panel if log else panel.axis_soft_max(limit * 1.1)  # in sight also where all is well
     for name, colour in COLOURS.items():
         panel = panel.override_by_regexp(f"{name}.*", [_fixed(colour)])
     return panel
@@ -77,30 +92,35 @@ def dashed(panel: timeseries.Panel, legends: str) -> timeseries.Panel:
 
 
 def verdict(
-    title: str, description: str, unit: str, *queries: Query, red_from: float | None = None, span: int = 6
+    title: str, description: str, unit: str, *queries: Query, red_from: float | None = None
 ) -> stat.Panel:
     """Return one large number, over the whole range of the dashboard."""
     panel = stat.Panel().title(title).description(description).unit(unit).datasource(SOURCE)
-    panel = panel.span(span).height(4).graph_mode(models.BigValueGraphMode.NONE).no_value("-")
+    panel = panel.span(6).height(4).graph_mode(models.BigValueGraphMode.NONE).no_value("-")
     for ref, query in zip("ABCDEFGH", queries, strict=False):
         panel = panel.with_target(_target(ref, query).instant())
     return panel.thresholds(_thresholds(red_from))
 
 
-def cells(title: str, description: str, expr: str, span: int = 12) -> heatmap.Panel:
+def cells(title: str, description: str, expr: str) -> heatmap.Panel:
     """Return a heat map of the latencies in a histogram, from 1 ms to 10 s on a logarithmic axis."""
-    panel = heatmap.Panel().title(title).description(description).datasource(SOURCE).span(span).height(HEIGHT)
+    panel = heatmap.Panel().title(title).description(description).datasource(SOURCE).span(12).height(HEIGHT)
     panel = panel.calculate(False)
     panel = panel.y_axis(heatmap.YAxisConfig().unit("s").min(0.001).max(10))
     panel = panel.color(
         heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Viridis").steps(64)
     )
-    return panel.with_target(_target("A", Query(expr, "{{le}}")).range().format(PromQueryFormat.HEATMAP))
+    query = _of_chosen(Query(expr, "{{le}}"))
+    return panel.with_target(_target("A", query).range().format(PromQueryFormat.HEATMAP))
 
 
 def guide(content: str, height: int = 4) -> text.Panel:
     panel = text.Panel().title("How to read this").description("What to look at next, by what you see here.")
     return panel.span(24).height(height).mode(TextMode.MARKDOWN).content(content)
+
+
+def _of_chosen(query: Query) -> Query:
+    return Query(f"({query.expr}) and on () {CHOSEN}", query.legend)
 
 
 def _target(ref: str, query: Query) -> prometheus.Dataquery:

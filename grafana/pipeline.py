@@ -3,6 +3,7 @@
 from grafana_foundation_sdk.builders import dashboard
 
 from grafana.board import board
+from grafana.limits import FLUSH_AGE_SECONDS, ROW_SECONDS
 from grafana.panels import OK, Query, graph, guide, mean, quantile
 
 OWN = 'job="async_dedup"'
@@ -45,6 +46,7 @@ PANELS = (
         "The promise is a row within 1 s. Above, the worker is late.",
         "s",
         Query(f"queue_age_seconds{{{OWN}}}", "oldest"),
+        limit=ROW_SECONDS,
     ),
     graph(
         "Event to row",
@@ -53,12 +55,15 @@ PANELS = (
         "s",
         Query(quantile(0.5, "row_freshness_seconds", 'job="worker"', window=FLUSHES), "p50"),
         Query(quantile(0.95, "row_freshness_seconds", 'job="worker"', window=FLUSHES), "p95"),
+        limit=ROW_SECONDS,
     ),
     graph(
         "Age of the last flush",
-        "Climbs to the flush interval and falls to 0. Above 3 intervals the twin calls itself not ready.",
+        "Climbs to the flush interval and falls to 0. Above 3 intervals the twin calls itself not ready; the "
+        "dashed line is that of the default interval, 5 s.",
         "s",
         Query(f"flush_age_seconds{{{OWN}}}", "age"),
+        limit=FLUSH_AGE_SECONDS,
     ),
     graph(
         "Digest and flush: duration",
@@ -113,8 +118,7 @@ PANELS = (
         "short",
         Query('up{job=~"async_dedup|worker|scheduler"}'),
         Query("redis_up", "redis"),
-        span=24,
-    ),
+    ).span(24),
 )
 
 

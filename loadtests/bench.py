@@ -20,8 +20,10 @@ from loadtests.analysis.schema import check
 from loadtests.bootstrap import ROOT
 from loadtests.live.terminal import Display
 from loadtests.load.files import write_json
+from loadtests.load.progress import result_line
 from loadtests.load.subjects import OTHER, SUBJECTS, TWINS, in_order
 from loadtests.report.terminal import show_results
+from loadtests.report.verdict import verdict
 from loadtests.stack import StackError
 from loadtests.stack.process import interrupted_by_signals
 from loadtests.trial.generator import TrialFailed
@@ -50,7 +52,11 @@ def bench(options: argparse.Namespace, console: Console) -> int:
     path = unfinished(options, measurement.name)
     try:
         display = Display(console, measurement.planned_seconds)
-        measurement.run(display, keep=lambda: write_json(path, measurement.results()))
+        measurement.run(
+            display,
+            keep=lambda: write_json(path, measurement.results()),
+            end=lambda: ended(options, measurement.results()),
+        )
     except (StackError, TrialFailed) as error:
         status_so_far, why = FAILED, str(error)
     except KeyboardInterrupt:
@@ -135,10 +141,21 @@ def unfinished(options: argparse.Namespace, run: str) -> Path:
     return Path(options.run_dir / "results" / run / FILE)
 
 
+def destination(options: argparse.Namespace, results: Results) -> Path:
+    """Return the file of the results: of a run that misses trials, beside those of other unfinished ones."""
+    if results.get("missing"):
+        return unfinished(options, results["run"])
+    return Path(options.results / results["run"] / FILE)
+
+
+def ended(options: argparse.Namespace, results: Results) -> dict[str, str]:
+    """Return how the run ended, for the live page."""
+    return result_line(verdict(results), destination(options, results).with_name(report.page.FILE))
+
+
 def write(options: argparse.Namespace, results: Results, console: Console) -> None:
     """Write everything that is made of the results. Raises ValueError where they have not their shape."""
-    draft = unfinished(options, results["run"])
-    path = draft if results.get("missing") else options.results / results["run"] / FILE
+    draft, path = unfinished(options, results["run"]), destination(options, results)
     try:
         check(results)
     except ValueError:  # too dear to be lost, but nobody takes them for results under this name

@@ -18,6 +18,8 @@ from loadtests.analysis.schema import check
 from loadtests.analysis.summary import measured, profiles
 from loadtests.load.subjects import SUBJECTS
 from loadtests.report.numbers import short
+from loadtests.report.terminal import ALARM
+from loadtests.report.verdict import alarm
 from loadtests.trial.options import MakeParser
 
 WORSE, IMPOSSIBLE = 1, 2
@@ -76,6 +78,9 @@ def refuse(before: Results, after: Results) -> None:
 
 def show(console: Console, before: Results, after: Results, threshold: float) -> int:
     """Print the table and what is worse; return the exit status."""
+    for run in (before, after):
+        if wrong := alarm(run):
+            console.print(f"{run['run']}: {wrong}", style=ALARM, soft_wrap=True)
     found = changes(before, after)
     tests = count_tests(found)
     table = Table(

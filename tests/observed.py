@@ -1,6 +1,7 @@
 """A stack that Prometheus has watched through a short real run of both twins, and questions to it."""
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +15,12 @@ from loadtests.analysis.results import Reconciliation, Turn
 from loadtests.live.sampler import Sample
 from loadtests.load.profiles import SMOKE, Profile
 from loadtests.stack import Stack
+from loadtests.stack.observers import RUN
 from loadtests.trial.trial import run_other
 from shared.settings import Settings
 from tests import client
 
+RUN_NAME = "20260101T000000Z-observed"
 TWINS = ("naive_sync", "async_dedup")
 WHOLE = f'loadtest_users == 0 and on () loadtest_audited_events{{twin="{TWINS[-1]}"}}'
 """At the end of the run. Asked as the tests ask, a point a second: one for this moment may be ahead of it."""
@@ -60,7 +63,11 @@ def seen(live: str) -> list[Sample]:
 def observe(run_dir: Path, settings: Settings, profile: Profile = SMOKE) -> Iterator[Observed]:
     with Stack(run_dir, settings) as stack:
         stack.start("mysql", "redis")
-        stack.start_observers()
+        os.environ[RUN] = RUN_NAME
+        try:
+            stack.start_observers()
+        finally:
+            del os.environ[RUN]
         began, audits = time.time(), {}
         for order, twin in enumerate(TWINS, 1):
             stack.start_twin(twin)

@@ -25,6 +25,7 @@ from loadtests.bootstrap import ROOT
 from loadtests.live.sampler import Sample
 from loadtests.load.progress import FOUND
 from loadtests.load.subjects import TWINS
+from loadtests.report.verdict import verdict
 from loadtests.stack import Stack, StackError
 from shared.fingerprint import fingerprint
 from tests import client
@@ -99,10 +100,11 @@ class Done:
     def __init__(self, found: Results, error: BaseException | None = None) -> None:
         self.trials, self._found, self._error = found["trials"], found, error
 
-    def run(self, _: Console, keep: Callable[[], None]) -> None:
+    def run(self, _: Console, keep: Callable[[], None], end: Callable[[], dict[str, str]]) -> None:
         keep()
         if self._error:
             raise self._error
+        self.ended = end()
 
     def results(self, why_missing: str = "") -> Results:
         return self._found | {"missing": [f"1 of 3 trials: {why_missing}"] if self._error else []}
@@ -134,7 +136,9 @@ def test_a_whole_run_is_published_and_left_nowhere_else(
     tmp_path: Path, published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = results([trial(1, "naive_sync", p95=30.0), trial(1, "async_dedup", p95=10.0)])
-    assert end(Done(whole), tmp_path, monkeypatch) == 0
+    assert end(done := Done(whole), tmp_path, monkeypatch) == 0
+    assert done.ended == {"result": verdict(whole), "report": str(published / Done.name / "report.html")}
+    assert Path(done.ended["report"]).is_file()
     assert [path.parent.name for path in published.glob("*/results.json")] == [Done.name]
     for page in WRITTEN.values():
         assert f"`{whole['run']}`" in (tmp_path / page).read_text(), page
@@ -212,6 +216,17 @@ def test_who_watches_sees_every_audit_the_last_one_too(run: Run) -> None:
     assert live[0]["audits"] == {}
     assert live[-1]["audits"] == wanted
     assert kept_by_prometheus(folder.parents[1]) == wanted
+
+
+def test_who_watches_is_told_what_is_done_and_how_it_ended(run: Run) -> None:
+    _, found, folder, live = run
+    steps = {sample["step"] for sample in live}
+    assert "smoke: pair 1 of 1, naive_sync" in steps
+    last = live[-1]["audits"]
+    assert all(sample["result"] is None for sample in live if sample["audits"] != last)
+    told = live[-1]["result"]
+    assert told == {"result": verdict(cast("Results", found)), "report": str(folder / "report.html")}
+    assert Path(told["report"]).is_file()
 
 
 def kept_by_prometheus(run_dir: Path) -> dict[str, dict[str, float]]:

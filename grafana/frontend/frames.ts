@@ -25,7 +25,7 @@ type Drawn = Extract<Panel, { targets?: unknown; fieldConfig?: unknown }>;
 
 // Grafana's own list of them is part of its application, not of its packages.
 const STANDARD = ["unit", "min", "max", "decimals", "displayName", "noValue", "color", "thresholds", "mappings"];
-const CUSTOM = ["axisPlacement", "drawStyle", "fillOpacity", "lineStyle", "lineWidth", "scaleDistribution", "showPoints"];
+const CUSTOM = ["axisPlacement", "axisSoftMax", "drawStyle", "fillOpacity", "lineStyle", "lineWidth", "scaleDistribution", "showPoints", "thresholdsStyle"];
 const PROPERTIES = new FieldConfigOptionsRegistry(() => [
   ...STANDARD.map((path) => property(path, path, false)),
   ...CUSTOM.map((path) => property(`custom.${path}`, path, true)),

@@ -11,7 +11,8 @@ from typing_extensions import TypedDict
 from loadtests.analysis.pairs import FLOORS, latency
 from loadtests.analysis.results import Reconciliation, Results, Trial
 from loadtests.load.measured import Level
-from loadtests.load.subjects import FLOOR, in_order
+from loadtests.load.profiles import SMOKE
+from loadtests.load.subjects import FLOOR, SUBJECTS, in_order
 
 
 class LevelId(NamedTuple):
@@ -48,6 +49,35 @@ def level_ids(results: Results, profile: str) -> list[LevelId]:
         (each for levels in trials for each in levels), key=lambda each: each["offered_rps"] or 0.0
     )
     return list(dict.fromkeys(LevelId(profile, each["name"]) for each in ordered))
+
+
+class Counted(NamedTuple):
+    """What the audits of all trials of a subject found: a count is checked whatever the timing is worth."""
+
+    twin: str
+    acknowledged: int
+    lost: int
+    extra: int
+
+
+def counted(results: Results) -> list[Counted]:
+    """Return it of everyone who was measured."""
+    found = []
+    for twin in measured(results):
+        audits = [trial["reconcile"] for trial in results["trials"] if trial["twin"] == twin]
+        acknowledged = sum(audit["acknowledged"] for audit in audits)
+        lost, extra = (sum(audit[name] for audit in audits) for name in ("lost", "extra"))
+        found.append(Counted(twin, acknowledged, lost, extra))
+    return found
+
+
+def broken_promises(results: Results) -> list[Counted]:
+    """Return those who promise their counts, and lost or doubled any: before all else, in every output."""
+    return [each for each in counted(results) if is_broken(each.twin, each.lost, each.extra)]
+
+
+def is_broken(twin: str, lost: int, extra: int) -> bool:
+    return SUBJECTS[twin].promises_counts and bool(lost or extra)
 
 
 def users_of(results: Results, level_id: LevelId) -> int:
@@ -93,6 +123,17 @@ def level_percentile(results: Results, twin: str, level_id: LevelId, name: str) 
     """
     requests = sum(level["acknowledged"] for level in levels_of(results, twin, level_id))
     if requests < FLOORS.get(name, 0):
+        return None
+    return over_levels(results, twin, level_id, lambda level: latency(level, name))
+
+
+def is_smoke(results: Results) -> bool:
+    return results["profile"] == SMOKE.name
+
+
+def to_look_at(results: Results, twin: str, level_id: LevelId, name: str) -> float | None:
+    """Return the same of however few requests: of a smoke run alone, which is never published."""
+    if not is_smoke(results):
         return None
     return over_levels(results, twin, level_id, lambda level: latency(level, name))
 

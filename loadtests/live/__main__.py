@@ -7,12 +7,9 @@ import threading
 from pathlib import Path
 
 from loadtests.live.feed import Feed
-from loadtests.live.sampler import Sampler
+from loadtests.live.sampler import EVERY, Sampler
 from loadtests.live.server import serve
 from shared.settings import load
-
-EVERY = 2.0
-"""Seconds between two samples: each costs a twin the text of a scrape."""
 
 
 def main() -> None:
@@ -20,7 +17,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     sampler = Sampler(Path(sys.argv[1]), settings, stack_pid=os.getppid())
-    with serve(settings.live_port, feed):
+    with serve(settings.live_port, feed, settings.flush_interval):
         feed.add(sampler.sample())
         while not stop.wait(EVERY):
             feed.add(sampler.sample())

@@ -41,20 +41,27 @@ def rates(now: Now) -> Point:
 
 
 def failed(now: Now) -> Point:
-    """Failures per second by kind: status codes from who answered, and from the client where none came."""
+    """Failures per second by kind: status codes from who answered, and from the client where none came.
+
+    A 4xx is the client's own error, refused by the contract, and named so.
+    """
     point: Point = {}
     for twin, grown in now.twins().items():
         codes = grown.rates(REQUESTS).items()
-        point |= {f"{twin} {code}": rate for code, rate in codes if rate and code[0] != "2"}
+        point |= {_failure(twin, code): rate for code, rate in codes if rate and code[0] != "2"}
     if now.load:
         told = now.load.subject in now.grown
         kinds = now.load.failed.items()
         point |= {
-            f"{now.load.subject} {kind}": rate
+            _failure(now.load.subject, kind): rate
             for kind, rate in kinds
             if rate and not (told and kind.isdecimal())
         }
     return point
+
+
+def _failure(twin: str, kind: str) -> str:
+    return f"{twin} {'refused ' if kind[0] == '4' else ''}{kind}"
 
 
 def queue(now: Now) -> Point:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from loadtests.live.counts import Window
-from loadtests.load.progress import SILENCE, Audits, Tail
+from loadtests.load.progress import SILENCE, Tail, Told
 
 FAILED = "failed"
 OTHER = "other"
@@ -27,7 +27,7 @@ class Load(NamedTuple):
 
 class Generator:
     def __init__(self, progress: Path) -> None:
-        self.audits = Audits()
+        self.told = Told()
         self._tail = Tail(progress)
         self._window = Window()
         self._roles: dict[str, str] = {}
@@ -37,7 +37,7 @@ class Generator:
     def look(self, now: float, roles: Mapping[str, str]) -> Load | None:
         """Return how the load goes at `now`, in seconds; None without any. `roles`: who runs, by address."""
         self._roles |= roles  # the last line may be read when its target has gone
-        lines = self.audits.take(self._tail.lines())
+        lines = self.told.take(self._tail.lines())
         if lines:
             last, self._last_at = lines[-1], now
             grown = self._window.add(now, {(FAILED, kind): n for kind, n in last["failed_by"].items()})

@@ -13,7 +13,7 @@ from typing import Any
 
 from prometheus_client import Counter, Gauge, start_http_server
 
-from loadtests.load.progress import SILENCE, Audits, Tail
+from loadtests.load.progress import SILENCE, Tail, Told
 from loadtests.stack.observers import RUN
 from shared.settings import load
 
@@ -55,21 +55,21 @@ class View:
         running.clear()
 
 
-def show_audits(audits: Audits) -> None:
-    for twin, found in audits.sums.items():
+def show_audits(audits: dict[str, dict[str, int]]) -> None:
+    for twin, found in audits.items():
         for name, events in found.items():
             audited.labels(twin, name).set(events)
 
 
 def follow(tail: Tail, view: View, stop: threading.Event) -> None:
     """Show each line until `stop` is set."""
-    silence, audits = 0.0, Audits()
+    silence, told = 0.0, Told()
     while not stop.wait(LOOK_EVERY):
         silence += LOOK_EVERY
-        for line in audits.take(tail.lines()):
+        for line in told.take(tail.lines()):
             view.show(line)
             silence = 0.0
-        show_audits(audits)
+        show_audits(told.audits)
         if silence > SILENCE:
             view.show_silence()
 

@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 
 from loadtests.live.charts import CHARTS, WORKER, Now, Point
 from loadtests.live.client_view import Generator
-from loadtests.live.counts import Growth, Window, parse
+from loadtests.live.counts import STEPS, Growth, Window, parse
 from loadtests.load.progress import PROGRESS
 from loadtests.load.subjects import SUBJECTS
 from loadtests.stack.observers import targets
@@ -15,6 +15,10 @@ from loadtests.stack.scrape import fetch
 from loadtests.stack.state import State
 from shared.settings import Settings
 
+EVERY = 2.0
+"""Seconds between two samples: each costs a twin the text of a scrape."""
+WINDOW = EVERY * STEPS
+"""Seconds that a rate and a twin's p95 are of."""
 TIMEOUT = 2.0
 """Seconds for one scrape; who does not answer in time has a gap."""
 
@@ -28,6 +32,10 @@ class Sample(TypedDict):
     """As `Load`; None while no load is sent."""
     audits: dict[str, dict[str, int]]
     """Of the run so far, by twin; empty until the first trial has ended."""
+    step: str | None
+    """What the bench does; None where none has told."""
+    result: dict[str, str] | None
+    """The verdict, and where the report will be; None until a run has ended."""
     charts: dict[str, Point]
 
 
@@ -71,6 +79,8 @@ class Sampler:
             "at": time.time(),
             "running": [role for role in runs if role in ROLES_OF],
             "load": load and load._asdict(),
-            "audits": dict(self._generator.audits.sums),
+            "audits": dict(self._generator.told.audits),
+            "step": self._generator.told.step,
+            "result": self._generator.told.result,
             "charts": {name: chart(now) for name, chart in CHARTS.items()},
         }

@@ -1,4 +1,4 @@
-"""The file in which a run tells how it goes: Locust a line each second, the bench what each audit found.
+"""The file in which a run tells how it goes: Locust a line each second, the bench all that happens besides.
 
 Who watches reads it, and while load runs nobody asks MySQL for anything.
 """
@@ -13,7 +13,8 @@ PROGRESS = "progress.jsonl"
 """Its name in the run folder."""
 SILENCE = 2.5
 """Seconds without a line, after which nothing runs any more; more than a scrape interval."""
-TWIN = "audited"
+TWIN, STEP, RESULT = "audited", "step", "result"
+"""What tells the bench's lines from each other, and from Locust's."""
 FOUND = ("acknowledged", "recorded", "lost", "extra")
 
 
@@ -42,6 +43,16 @@ def tell(path: Path, line: Progress | Mapping[str, Any]) -> None:
 def audit_line(twin: str, counts: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an audit found, as a line."""
     return {TWIN: twin, **counts}
+
+
+def step_line(text: str) -> dict[str, Any]:
+    """Return what the bench does from now on, as a line."""
+    return {STEP: text}
+
+
+def result_line(verdict: str, report: Path) -> dict[str, Any]:
+    """Return how a run ended, as a line; the page `report` is written after the stack has stopped."""
+    return {RESULT: verdict, "report": str(report)}
 
 
 class Tail:
@@ -73,16 +84,21 @@ class Tail:
             return True
 
 
-class Audits:
-    """Their sums over the run so far, by twin."""
+class Told:
+    """What the bench has told of the run so far."""
 
     def __init__(self) -> None:
-        self.sums: dict[str, dict[str, int]] = {}
+        self.audits: dict[str, dict[str, int]] = {}
+        """Their sums, by twin."""
+        self.step: str | None = None
+        self.result: dict[str, str] | None = None
 
     def take(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Add the audits among `lines`, and return Locust's own lines."""
+        """Take the bench's lines out of `lines`, and return Locust's."""
         for line in lines:
             if TWIN in line:
-                before = self.sums.get(line[TWIN], {})
-                self.sums[line[TWIN]] = {name: before.get(name, 0) + line[name] for name in FOUND}
-        return [line for line in lines if TWIN not in line]
+                before = self.audits.get(line[TWIN], {})
+                self.audits[line[TWIN]] = {name: before.get(name, 0) + line[name] for name in FOUND}
+            self.step = line.get(STEP, self.step)
+            self.result = line if RESULT in line else self.result
+        return [line for line in lines if not line.keys() & {TWIN, STEP, RESULT}]

@@ -4,9 +4,9 @@ In this order they stand in tables and legends, and each is compared with the ne
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -54,21 +54,21 @@ SUBJECTS = {
             "the same app, but one statement, and the database adds.",
             "loadtests.studies.ladder.upsert",
             "gunicorn",
-            Style("#cc79a7", "roundRect", [2, 3]),
+            Style("#cc79a7", "emptyDiamond", [2, 3]),
         ),
         Subject(
             "group_upsert",
             "the events of a moment share one upsert and one commit.",
             "loadtests.studies.ladder.group_upsert",
             "uvicorn",
-            Style("#e69f00", "pin", [10, 3, 2, 3]),
+            Style("#e69f00", "emptyCircle", [10, 3, 2, 3]),
         ),
         Subject(
             "redis_count",
             "Redis counts, one round trip for each event; MySQL gets batches, out of the request path.",
             "loadtests.studies.ladder.redis_count",
             "uvicorn",
-            Style("#56b4e9", "arrow", [4, 4]),
+            Style("#56b4e9", "emptyTriangle", [4, 4]),
             PIPELINE,
         ),
         Subject(
@@ -98,6 +98,12 @@ FLOOR = Subject(
 )
 RUNGS = [name for name in SUBJECTS if name != OTHER]
 """The ladder from one twin to the other, a decision each."""
+
+
+def for_scripts() -> dict[str, dict[str, Any]]:
+    """Return what the scripts of report.html and of the live page know of everyone: style and promise."""
+    everyone = (*SUBJECTS.values(), FLOOR)
+    return {each.name: asdict(each.style) | {"promises": each.promises_counts} for each in everyone}
 
 
 def in_order(names: Iterable[str]) -> list[str]:

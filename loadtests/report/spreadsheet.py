@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.analysis.results import Results, Trial
-from loadtests.analysis.summary import per_thousand
+from loadtests.analysis.summary import is_broken, per_thousand
 from loadtests.load.measured import Level
+from loadtests.load.subjects import SUBJECTS
 
 
 def write(path: Path, results: Results) -> None:
@@ -22,12 +23,13 @@ def write(path: Path, results: Results) -> None:
 def rows(results: Results) -> list[dict[str, Any]]:
     """Return the rows; the floor's come last, without a pair."""
     trials = [_trial(trial) | _level(level) for trial in results["trials"] for level in trial["levels"]]
-    return [*trials, *({"twin": "floor"} | _level(level) for level in results["floor"])]
+    return [*trials, *({"counts": "", "twin": "floor"} | _level(level) for level in results["floor"])]
 
 
 def _trial(trial: Trial) -> dict[str, Any]:
     costs = {f"cpu_{name}_seconds_per_1000_events": value for name, value in per_thousand(trial).items()}
     return {
+        "counts": _counts(trial),
         "twin": trial["twin"],
         "pair": trial["pair"],
         "order": trial["order"],
@@ -44,6 +46,14 @@ def _trial(trial: Trial) -> dict[str, Any]:
         "trial_statements": trial["statements"],
         **{f"trial_mean_{name}_ms": value for name, value in trial["mean_ms"].items()},
     }
+
+
+def _counts(trial: Trial) -> str:
+    """Return whether a promise was kept, whatever the trial's timing is worth."""
+    lost, extra = trial["reconcile"]["lost"], trial["reconcile"]["extra"]
+    if is_broken(trial["twin"], lost, extra):
+        return f"WRONG: {lost} lost, {extra} doubled"
+    return "right" if SUBJECTS[trial["twin"]].promises_counts else "not promised"
 
 
 def _level(level: Level) -> dict[str, Any]:

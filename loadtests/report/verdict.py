@@ -1,8 +1,17 @@
 """The result in words, whichever way it went."""
 
 from loadtests.analysis.results import Comparison, Ratio, Results
-from loadtests.analysis.summary import LevelId, ends, knee, level_percentile, measured
-from loadtests.report.numbers import factor, milliseconds
+from loadtests.analysis.summary import (
+    LevelId,
+    broken_promises,
+    counted,
+    ends,
+    is_smoke,
+    knee,
+    level_percentile,
+    to_look_at,
+)
+from loadtests.report.numbers import FEW, factor, milliseconds
 
 
 def spread(ratio: Ratio) -> str:
@@ -21,17 +30,34 @@ def headline(results: Results) -> Comparison | None:
     return max(first, key=lambda each: (each["offered_rps"] or 0.0, each["users"]), default=None)
 
 
+def alarm(results: Results) -> str:
+    """Return the sentence that comes before every other where a promised count is wrong; "" where none is."""
+    wrong = [
+        f"{each.twin} lost {each.lost:,} and doubled {each.extra:,} of {each.acknowledged:,}"
+        for each in broken_promises(results)
+    ]
+    return f"COUNTS ARE WRONG: {'; '.join(wrong)} acknowledged events." if wrong else ""
+
+
 def verdict(results: Results) -> str:
     """Return the result in a few sentences, whichever way it went."""
+    return " ".join(filter(None, [alarm(results), findings(results)]))
+
+
+def findings(results: Results) -> str:
+    """Return the verdict without its alarm, for an output that shows that one by itself."""
     missing = [f"Missing: {each}." for each in results.get("missing", [])]
     return " ".join(filter(None, [*_found(results), *missing]))
 
 
 def _found(results: Results) -> list[str]:
+    if is_smoke(results):  # is about whether everything works, whatever its timing is worth
+        ran = "" if results.get("missing") else "Everything ran."
+        return [ran, _latency(results), _losses(results), _timing(results)]
     found = [_latency(results), _capacity(results)]
     if not any(found):
-        return ["Nothing valid to compare: each trial or level has its reason below.", losses(results)]
-    return [*found, losses(results), _left_out(results)]
+        return ["Nothing valid to compare: each trial or level has its reason below.", _losses(results)]
+    return [*found, _losses(results), _left_out(results)]
 
 
 def _latency(results: Results) -> str:
@@ -41,13 +67,21 @@ def _latency(results: Results) -> str:
     ratio, level_id = last["p95_ratio"], LevelId(last["profile"], last["level"])
     p95s = [level_percentile(results, twin, level_id, "p95") for twin in twins]
     if ratio is None or None in p95s:
-        return f"{last['level']}: too few requests for a p95."
+        return _to_look_at(results, twins, level_id)
     slow, fast = (milliseconds(p95 or 0.0) for p95 in p95s)
     same = ": by this measure the two are indistinguishable" if last["indistinguishable"] else ""
     return (
         f"At {last['level']} p95 is {slow} ms with {twins[0]} and {fast} ms with {twins[1]}: "
         f"{factor(ratio['median'])} times as long ({spread(ratio)}){same}."
     )
+
+
+def _to_look_at(results: Results, twins: tuple[str, str], level_id: LevelId) -> str:
+    slow, fast = (to_look_at(results, twin, level_id, "p95") for twin in twins)
+    if slow is None or fast is None:
+        return f"{level_id.name}: too few requests for a p95."
+    p95s = f"{milliseconds(slow)} ms with {twins[0]} and {milliseconds(fast)} ms with {twins[1]}"
+    return f"At {level_id.name} p95 is {p95s}: {FEW}."
 
 
 def _capacity(results: Results) -> str:
@@ -63,19 +97,22 @@ def _capacity(results: Results) -> str:
     )
 
 
-def losses(results: Results) -> str:
-    """Return what the audits of all trials found: they count whether or not the timing does."""
-    lost = [_lost(results, twin) for twin in measured(results)]
-    return f"Of the acknowledged events {' and '.join(lost)}." if lost else ""
+def _losses(results: Results) -> str:
+    lost = [f"{each.twin} lost {each.lost:,} of {each.acknowledged:,}" for each in counted(results)]
+    *most, last = lost or [""]
+    return (
+        f"Of the acknowledged events {' and '.join(filter(None, [', '.join(most), last]))}." if last else ""
+    )
+
+
+def _timing(results: Results) -> str:
+    trials = results["trials"]
+    valid = sum(each["valid"] and all(level["valid"] for level in each["levels"]) for each in trials)
+    invalid = len(trials) - valid
+    return f"The timing of {invalid} of {len(trials)} trials is invalid: see below." if invalid else ""
 
 
 def _left_out(results: Results) -> str:
     trials = results["trials"]
     invalid = sum(not trial["valid"] for trial in trials)
     return f"{invalid} of {len(trials)} trials were invalid and are not compared." if invalid else ""
-
-
-def _lost(results: Results, twin: str) -> str:
-    counts = [trial["reconcile"] for trial in results["trials"] if trial["twin"] == twin]
-    lost, acknowledged = (sum(count[key] for count in counts) for key in ("lost", "acknowledged"))
-    return f"{twin} lost {lost:,} of {acknowledged:,}"

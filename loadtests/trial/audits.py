@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from loadtests.analysis.results import Trial
-from loadtests.load.progress import Audits, audit_line
+from loadtests.load.progress import Told, audit_line
 from loadtests.stack.scrape import fetch
 
 PATIENCE = 10.0
@@ -15,11 +15,11 @@ PATIENCE = 10.0
 
 def wait_until_kept(prometheus: str, trials: Sequence[Trial]) -> None:
     """Return when Prometheus at "host:port" has what was told of `trials`, or after `PATIENCE`."""
-    audits = Audits()
-    audits.take([audit_line(trial["twin"], trial["reconcile"]) for trial in trials])
-    told = sum(sum(found.values()) for found in audits.sums.values())
+    kept = Told()
+    kept.take([audit_line(trial["twin"], trial["reconcile"]) for trial in trials])
+    told = sum(sum(found.values()) for found in kept.audits.values())
     # Prometheus still answers with twins that only an earlier run had.
-    twins = "|".join(audits.sums)
+    twins = "|".join(kept.audits)
     query = urlencode({"query": f'sum(loadtest_audited_events{{twin=~"{twins}"}})'})
     deadline = time.monotonic() + PATIENCE
     while _kept(prometheus, query) != told and time.monotonic() < deadline:

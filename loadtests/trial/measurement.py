@@ -3,7 +3,7 @@
 import argparse
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ from loadtests.analysis.pairs import capacity, compare, control
 from loadtests.analysis.results import Environment, Knee, Results, Trial, Turn
 from loadtests.live.terminal import Display
 from loadtests.load.measured import Level
-from loadtests.load.progress import Show
+from loadtests.load.progress import PROGRESS, Show, step_line, tell
 from loadtests.load.subjects import OTHER
 from loadtests.stack import Stack
 from loadtests.stack.attached import Attached
@@ -43,8 +43,10 @@ class Measurement:
         self._failed: list[str] = []
         self.trials: list[Trial] = []
 
-    def run(self, display: Display, keep: Callable[[], None]) -> None:
+    def run(self, display: Display, keep: Callable[[], None], end: Callable[[], Mapping[str, str]]) -> None:
         """Measure all, and call `keep` after each trial. One that fails is missing, and the others go on.
+
+        `end` returns the line of how it ended, for who watches.
 
         Raises StackError, and TrialFailed where there is nobody to measure.
         """
@@ -52,6 +54,12 @@ class Measurement:
         if options.host:
             check_health(options.host)
         os.environ[RUN] = self.name
+        progress = options.run_dir / PROGRESS
+
+        def step(text: str) -> None:
+            display.step(text)
+            tell(progress, step_line(text))
+
         with (
             self._stack() as stack,
             # What shows, probes and waits must not cost a twin anything.
@@ -66,10 +74,10 @@ class Measurement:
                 display.say(f"Live: {stack.base_url(LIVE)}")
             self._environment = environment.describe(stack)
             for profile, planned in self._turns.items():
-                display.step(f"{profile}: floor, a handler that does nothing")
+                step(f"{profile}: floor, a handler that does nothing")
                 self._add_floor(*run_floor(stack, profile, options.seed, display.load))
                 for turn in planned:
-                    display.step(f"{profile}: pair {turn.pair} of {_pairs(planned)}, {turn.twin}")
+                    step(f"{profile}: pair {turn.pair} of {_pairs(planned)}, {turn.twin}")
                     try:
                         self.trials.append(self._trial(stack, turn, display.load))
                     except TrialFailed as error:
@@ -78,9 +86,11 @@ class Measurement:
                     else:
                         keep()
             if self.trials and stack.alive(PROMETHEUS):
-                display.step("until Prometheus has seen the last audit")
+                step("until Prometheus has seen the last audit")
                 with suppress(KeyboardInterrupt):  # the run is whole
                     audits.wait_until_kept(stack.address(PROMETHEUS), self.trials)
+            if self.trials:
+                tell(progress, end())
 
     def results(self, why_missing: str = "the run did not get that far") -> Results:
         """Return what there is; `why_missing` is about the trials that were planned and never begun."""

@@ -11,10 +11,11 @@ import pymysql
 import pytest
 import redis
 
+from grafana import limits
 from loadtests.bootstrap import ROOT
 from loadtests.stack import Stack
 from tests import client
-from tests.observed import Observed
+from tests.observed import RUN_NAME, Observed
 from tests.parts import full
 
 GRAFANA = ROOT / "grafana"
@@ -52,6 +53,8 @@ def substituted(expr: str, seconds: float = 300) -> str:
         "$__range": f"{seconds:.0f}s",
         "$twin": ".+",
         "$process": ".+",
+        "$run": ".*",
+        "$profile": ".*",
     }.items():
         expr = expr.replace(name, value)
     assert "$" not in expr, expr
@@ -125,8 +128,11 @@ def test_a_single_refusal_of_the_async_twin_shows(observed: Observed) -> None:
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_every_variable_has_values(observed: Observed, path: Path) -> None:
-    for variable in variables(path):
-        matched = LABEL_VALUES.fullmatch(variable["query"])
+    source, *asked = variables(path)
+    assert (source["type"], source["query"]) == ("datasource", "prometheus")
+    assert {"run", "profile"} <= {variable["name"] for variable in asked}
+    for variable in asked:
+        matched = LABEL_VALUES.fullmatch(substituted(variable["query"]))
         assert matched, variable["query"]
         selector, label = matched.groups()
         assert observed.get(f"label/{label}/values", **{"match[]": selector}), variable["name"]
@@ -135,7 +141,7 @@ def test_every_variable_has_values(observed: Observed, path: Path) -> None:
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_runs_and_alerts_are_marked(observed: Observed, path: Path) -> None:
     runs, alerts = load(path)["annotations"]["list"]
-    marked = {series["metric"]["target"] for series in observed.range(runs["expr"])}
+    marked = {series["metric"]["target"] for series in observed.range(substituted(runs["expr"]))}
     assert marked == {observed.stack.base_url(twin) for twin in ("naive_sync", "async_dedup")}
     observed.range(alerts["expr"])  # there need be none, but the question is right
 
@@ -155,3 +161,65 @@ def test_the_step_is_the_scrape_interval() -> None:
         r"timeInterval: (\w+)", (GRAFANA / "provisioning/datasources/prometheus.yml").read_text()
     )
     assert step == interval == "1s"
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_no_panel_knows_one_installation_s_data_source(path: Path) -> None:
+    uids = set(re.findall(r'"uid": "([^"]*)"', path.read_text()))
+    assert uids <= {"${source}", path.stem, "-- Grafana --"}
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_every_legend_has_values(path: Path) -> None:
+    lines = [panel for panel in panels(path) if panel["type"] == "timeseries"]
+    assert [
+        each["title"] for each in lines if each["options"]["legend"]["calcs"] != ["lastNotNull", "max"]
+    ] == []
+
+
+def test_another_run_is_not_drawn_while_it_is_loaded(observed: Observed) -> None:
+    """Of the chosen run there is nothing here, and of the time without load there is."""
+    (expr,) = [each["expr"] for path in PATHS for name, each in queries(path) if name == f"{RATES}: A"]
+    counted = {}
+    for run in (RUN_NAME, "none such"):
+        asked = expr.replace("$run", run).replace("$profile", ".*").replace("$twin", ".+")
+        series = observed.range(asked.replace("$__rate_interval", "4s"))
+        counted[run] = sum(float(value) > 0 for each in series for _, value in each["values"])
+        loaded = observed.range(
+            f"({asked.replace('$__rate_interval', '4s')}) and on () group(loadtest_running)"
+        )
+        assert bool(loaded) == (run == RUN_NAME)
+    assert counted[RUN_NAME] > counted["none such"]
+
+
+RATES = "twins: Requests per second"
+ALERT = re.compile(r"- alert: (\w+)\n +expr: .*> ([\d.]+)\n")
+DRAWN = {
+    "P95OverTarget": (
+        limits.P95_SECONDS,
+        {"p95 by the server's clock, and the client's", "p95 and p99 over users"},
+    ),
+    "QueueOld": (limits.ROW_SECONDS, {"Age of the oldest of them", "Event to row"}),
+    "FlushIdle": (limits.FLUSH_AGE_SECONDS, {"Age of the last flush"}),
+    "RedisMemory": (limits.REDIS_MEMORY, set[str]()),
+    "GeneratorSaturated": (limits.GENERATOR_CORES, set[str]()),
+}
+
+
+def test_the_lines_in_the_panels_are_the_limits_of_the_alerts() -> None:
+    alerts = {name: float(limit) for name, limit in ALERT.findall((GRAFANA / "rules.yml").read_text())}
+    assert {name: alerts[name] for name in DRAWN} == {name: limit for name, (limit, _) in DRAWN.items()}
+    lines = {
+        panel["title"]: panel["fieldConfig"]["defaults"]["thresholds"]["steps"][-1]["value"]
+        for path in PATHS
+        for panel in panels(path)
+        if panel["type"] == "timeseries" and "thresholdsStyle" in panel["fieldConfig"]["defaults"]["custom"]
+    }
+    assert lines == {title: limit for limit, titles in DRAWN.values() for title in titles}
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_cpu_has_a_unit(path: Path) -> None:
+    cpu = [panel for panel in panels(path) if panel["title"].startswith("CPU")]
+    assert {panel["fieldConfig"]["defaults"]["unit"] for panel in cpu} <= {"suffix: cores"}
+    assert bool(cpu) == (path.stem == "machine")

@@ -17,7 +17,7 @@ from loadtests.live.client_view import OTHER, Generator, Load
 from loadtests.live.counts import REQUEST_BUCKETS, REQUESTS, Counters, Growth, Window, parse, quantile
 from loadtests.live.feed import KEPT, Feed
 from loadtests.live.sampler import Sample, Sampler
-from loadtests.load.progress import PROGRESS, SILENCE, audit_line, tell
+from loadtests.load.progress import PROGRESS, SILENCE, audit_line, result_line, step_line, tell
 from loadtests.stack import Stack
 from shared.event import PATH
 from shared.metrics import BUCKETS
@@ -151,14 +151,36 @@ def test_what_the_audits_found_adds_up_and_is_no_load(tmp_path: Path) -> None:
     generator = Generator(path)
     path.write_text(json.dumps(LINE) + "\n")
     assert generator.look(0.0, {}) is not None
-    assert generator.audits.sums == {}
+    assert generator.told.audits == {}
     for lost in (5, 2):
         tell(path, audit_line("naive_sync", FOUND | {"lost": lost}))
     tell(path, audit_line("async_dedup", FOUND))
     assert generator.look(SILENCE + 0.1, {}) is None, "the load has ended"
-    assert generator.audits.sums == {
+    assert generator.told.audits == {
         "naive_sync": {"acknowledged": 200, "recorded": 190, "lost": 7, "extra": 2},
         "async_dedup": {"acknowledged": 100, "recorded": 95, "lost": 6, "extra": 1},
+    }
+
+
+def test_what_the_bench_does_is_known_and_is_no_load(tmp_path: Path) -> None:
+    path = tmp_path / "progress"
+    generator = Generator(path)
+    tell(path, step_line("ramp: pair 1 of 6, naive_sync"))
+    assert generator.look(0.0, {}) is None
+    assert (generator.told.step, generator.told.result) == ("ramp: pair 1 of 6, naive_sync", None)
+    tell(path, result_line("No difference.", Path("/runs/1/report.html")))
+    assert generator.look(1.0, {}) is None
+    assert generator.told.result == {"result": "No difference.", "report": "/runs/1/report.html"}
+
+
+def test_what_the_client_did_wrong_is_named_so() -> None:
+    grown: Counters = {(REQUESTS, "400"): 4, (REQUESTS, "413"): 2, (REQUESTS, "503"): 6}
+    found = failed(Now({"upsert": Growth(2.0, grown)}, {}, LOAD._replace(failed={"415": 1.0})))
+    assert found == {
+        "upsert refused 400": 2.0,
+        "upsert refused 413": 1.0,
+        "upsert 503": 3.0,
+        "naive_sync refused 415": 1.0,
     }
 
 
@@ -181,7 +203,7 @@ def test_who_counts_nothing_has_the_rate_that_the_generator_saw() -> None:
 
 
 def sample(at: float) -> Sample:
-    return {"at": at, "running": [], "load": None, "audits": {}, "charts": {}}
+    return {"at": at, "running": [], "load": None, "audits": {}, "step": None, "result": None, "charts": {}}
 
 
 def test_a_reader_gets_what_there_is_then_what_comes_then_the_end() -> None:
@@ -228,7 +250,7 @@ def test_what_real_twins_were_sent_is_in_the_next_sample(
     assert all(0.1 < (value or 0) < 20_000 for value in charts["p95"].values())
     naive, dedup = charts["rates"]["naive_sync"], charts["rates"]["async_dedup"]
     assert naive == pytest.approx((dedup or 0) * 21 / 20, rel=0.5)
-    assert charts["failed"] == {"naive_sync 400": pytest.approx((naive or 0) / 21)}
+    assert charts["failed"] == {"naive_sync refused 400": pytest.approx((naive or 0) / 21)}
     assert None not in charts["queue"].values()
     assert charts["freshness"]["since the last flush"] is not None
 
@@ -253,3 +275,18 @@ def test_a_twin_that_is_not_up_is_a_gap(stack: Stack, sampler: Sampler) -> None:
         stack.start_twin("naive_sync")
     assert sampler.sample()["charts"]["rates"] == {"async_dedup": 0}
     assert sampler.sample()["charts"]["rates"] == {"naive_sync": 0, "async_dedup": 0}
+
+
+def test_a_step_of_the_ladder_is_seen_as_itself(stack: Stack, sampler: Sampler) -> None:
+    stack.stop_twin("naive_sync")
+    try:
+        stack.start_twin("upsert")
+        sampler.sample()
+        client.log(stack.base_url("upsert"), "seen")
+        found = sampler.sample()
+        assert set(found["running"]) >= {"upsert"}
+        assert found["charts"]["rates"].keys() == {"upsert", "async_dedup"}
+        assert found["charts"]["p95"]["upsert"] is not None
+        stack.stop_twin("upsert")
+    finally:
+        stack.start_twin("naive_sync")

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from loadtests.analysis.results import Results
+from loadtests.analysis.results import FILE, RESULTS, Results
 from loadtests.load.measured import Level
+from loadtests.load.subjects import SUBJECTS
 from loadtests.report import page as report
+from loadtests.report.page.facts import facts
 from loadtests.report.page.parts import Panel
 from tests.browser import chromium
 from tests.samples import full, level, other, results, trial
@@ -172,6 +174,101 @@ def test_nothing_is_wider_than_the_screen(open_report: OpenReport, width: int) -
     assert wide
 
 
+@pytest.mark.parametrize("width", [390, 1300])
+def test_every_table_is_whole_or_says_that_more_follows(open_report: OpenReport, width: int) -> None:
+    made = everything()
+    line = made["trials"][0]["timeline"]
+    assert line
+    for name in ("users", "acknowledged", "failed", "p50_ms", "p95_ms"):
+        line[name] *= 20
+    page = open_report(made, width)
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+    hidden = page.evaluate(
+        """[...document.querySelectorAll(".wide:not(.tall)")].filter(
+             each => each.scrollHeight > each.clientHeight + 1 || each.scrollWidth > each.clientWidth + 1
+           ).map(each => each.ariaLabel)"""
+    )
+    assert hidden == []
+    tall = page.locator(".tall").all()
+    assert tall
+    for each in tall:
+        assert re.fullmatch(r"\d+ rows: scroll in the table.", each.locator("..").locator("p").inner_text())
+
+
+def test_on_a_phone_each_value_of_a_row_is_in_sight_with_its_name(open_report: OpenReport) -> None:
+    page = open_report(full(6), 390)
+    row = page.locator("section:has(#ratio) > .wide tbody tr").first
+    for cell in row.locator("td").all():
+        box = cell.bounding_box()
+        assert box is None or box["x"] + box["width"] <= 390
+    names = row.locator("td").evaluate_all("all => all.map(td => getComputedStyle(td, '::before').content)")
+    assert "p95 ratio" in names[2]
+
+
+def test_the_contents_are_at_hand_everywhere(open_report: OpenReport) -> None:
+    page = open_report(full(6), 390)
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    link = page.get_by_role("link", name="Contents", exact=True)
+    expect(link).to_be_in_viewport()
+    link.click()
+    expect(page.locator("#contents a").first).to_be_in_viewport()
+
+
+def test_ticks_are_round_and_a_log_scale_says_so(open_report: OpenReport) -> None:
+    made = full(6)
+    for each in made["trials"]:
+        for one in each["levels"] if each["profile"] == "knee" else []:
+            one["offered_rps"] = (one["offered_rps"] or 0.0) * 1.0286
+    page = open_report(made)
+    captions = page.locator("figcaption").all_inner_texts()
+    assert {"p95, ms, logarithmic", "p95 ratio, times, logarithmic", "mean request, ms"} <= {*captions}
+    texts = page.locator(
+        "[data-panel=offered-knee] svg text, [data-panel=timeline] svg text"
+    ).all_text_contents()
+    numbers = [text for text in texts if re.fullmatch(r"[\d.,]+", text)]
+    assert numbers
+    assert [
+        text for text in numbers if not re.fullmatch(r"[1-9]?[05]|[1-9]0*|0\.0*\d", text.replace(",", ""))
+    ] == []
+    assert "offered per second, logarithmic" in texts
+
+
+@pytest.mark.parametrize("width", [390, 1300])
+def test_no_word_is_broken(open_report: OpenReport, width: int) -> None:
+    page = open_report(full(6), width)
+    words = " ".join(page.locator(".chart svg text").all_text_contents()).split()
+    known = {"answered", "row", "counted", "users", "before", "after", "MySQL", "in"}
+    assert known <= {*words}
+    assert not {
+        word for word in words if any(name.startswith(word) for name in known - {word}) and len(word) > 1
+    }
+
+
+def test_a_tooltip_is_dark_in_the_dark_with_unit_and_range(open_report: OpenReport) -> None:
+    page = open_report(full(6), dark=True)
+    chart = page.locator('[data-panel="latency-ramp"] .chart').first
+    chart.hover()
+    tip = chart.locator(".tooltip")
+    expect(tip).to_contain_text("100 users")
+    expect(tip.locator("tr").first).to_have_text("naive_sync60 ms (57.6 to 62.4)")
+    colour = tip.locator("..").evaluate("each => getComputedStyle(each).backgroundColor")
+    assert colour == "rgb(22, 27, 34)"
+
+
+def test_a_line_can_be_put_away(open_report: OpenReport) -> None:
+    page = open_report(full(6))
+    chart = page.locator('[data-panel="latency-ramp"] .chart').first
+    line = chart.locator('path[stroke="#d55e00"]')
+    shown = line.count()
+    chart.locator("text", has_text="naive_sync").click()
+    expect(line).not_to_have_count(shown)
+    page.set_viewport_size({"width": 900, "height": 900})
+    selected = chart.evaluate(
+        "each => echarts.getInstanceByDom(each).getOption().legend[0].selected.naive_sync"
+    )
+    assert selected is False, "also after it was drawn again"
+
+
 def test_a_chart_follows_the_size_of_the_screen(open_report: OpenReport) -> None:
     page = open_report(full(6), 1280)
     page.set_viewport_size({"width": 390, "height": 900})
@@ -304,6 +401,151 @@ def test_a_third_implementation_of_which_less_is_known(open_report: OpenReport) 
     assert page.locator("#cpu").count() == 1
 
 
+def test_ratios_of_too_few_requests_are_one_sentence(page_of_twins: Page) -> None:
+    text = page_of_twins.locator("#ratio").locator("..").inner_text()
+    assert "Too few requests for a ratio: naive_sync\xa0/\xa0async_dedup at 10 users before." in text
+    assert "10 users before\t" not in text
+
+
+def rungs() -> Results:
+    """Everyone who can be measured, in two pairs."""
+    return results([trial(n, name, 30.0 / rank) for n in (1, 2) for rank, name in enumerate(SUBJECTS, 1)])
+
+
+def test_whoever_can_run_is_drawn_in_a_style_of_its_own(open_report: OpenReport) -> None:
+    page = open_report(rungs())
+    lines = drawn(page, "latency-ramp")[0]
+    assert [each["name"] for each in lines] == [*SUBJECTS, "floor"]
+    assert [each["color"] for each in lines[:-1]] == [each.style.color for each in SUBJECTS.values()]
+    assert len({(str(each["lineStyle"]["type"]), each["symbol"]) for each in lines}) == len(lines)
+    compared = [each["name"] for each in drawn(page, "ratio-ramp")[0]]
+    assert "naive_sync / upsert" in compared
+    assert "naive_sync / async_dedup" in compared
+
+
+def test_two_rungs_alone_are_a_result_without_an_empty_column(open_report: OpenReport) -> None:
+    made = results(
+        [trial(n, name, p95) for n in (1, 2) for name, p95 in (("naive_sync", 30.0), ("upsert", 20.0))]
+    )
+    page = open_report(made)
+    assert "20.0 ms with upsert: 1.50 times as long" in page.locator(".verdict").inner_text()
+    assert drawn(page, "ratio-ramp")[0][0]["name"] == "naive_sync / upsert"
+    empty = page.evaluate(
+        """[...document.querySelectorAll("table")].filter(table => [...table.rows[0].cells].some(
+             (_, i) => [...table.rows].slice(1).every(row => ["", "-"].includes(row.cells[i].textContent))))
+           .map(table => table.textContent)"""
+    )
+    assert [each for each in empty if "left out" not in each] == []
+
+
+def test_the_first_figures_are_of_the_first_and_the_last() -> None:
+    found = {each.name: each.value for each in facts(results(everything()["trials"]))}
+    assert found["ratio of the knees"] == "4.00", "not that of naive_sync and other, which are alike"
+
+
+def test_of_whom_nothing_is_known_a_line_is_drawn(
+    open_report: OpenReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "for_scripts", dict)
+    rendered.cache_clear()
+    page = open_report(full(1))
+    assert len(drawn(page, "latency-ramp")[0]) == 3
+    assert page.locator(".failed").count() == 0
+    rendered.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "panel => { panel.views[0].charts[0].y = null }",
+        "panel => { panel.views[0].charts[0].series[0].values = null }",
+    ],
+)
+def test_a_chart_that_fails_is_seen_and_stops_no_other(browser: Browser, tmp_path: Path, broken: str) -> None:
+    text = rendered(json.dumps(full(1))).replace(
+        'const panels = JSON.parse(document.getElementById("panels").textContent);',
+        'const panels = JSON.parse(document.getElementById("panels").textContent);'
+        f'({broken})(panels["rate-ramp"]);',
+    )
+    file = tmp_path / "report.html"
+    file.write_text(re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text))
+    page = browser.new_page()
+    page.goto(file.as_uri())
+    wait_until_drawn(page)
+    failed = page.locator(".failed")
+    assert failed.count() == page.locator('[data-panel="rate-ramp"] .failed').count() == 1
+    assert "This chart could not be drawn" in failed.inner_text()
+    assert page.locator(".chart:has(svg)").count() == charts_of(full(1)) - 1
+    page.close()
+
+
+def charts_of(results: Results) -> int:
+    """Return how many charts a page shows at first."""
+    panels = [part for each in report.sections(results) for part in each["parts"] if part["kind"] == "panel"]
+    return sum(
+        report.parts.has_values(c) for each in panels for c in each["views"][each["default"]]["charts"]
+    )
+
+
+PUBLISHED = sorted(RESULTS.rglob(report.FILE))
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.parent.name)
+def test_every_published_page_is_drawn_as_its_results_are(browser: Browser, path: Path) -> None:
+    made = json.loads(path.with_name(FILE).read_text())
+    assert path.read_text() == report.render(made), "run `make report`"
+    told: list[str] = []
+    page = browser.new_page()
+    page.on("pageerror", lambda error: told.append(str(error)))
+    page.goto(path.as_uri())
+    wait_until_drawn(page)
+    with_data = page.evaluate(
+        """[...document.querySelectorAll(".chart")].filter(
+             chart => echarts.getInstanceByDom(chart).getOption().series.some(
+               each => each.data.some(point => (point?.[1] ?? point) !== null))).length"""
+    )
+    assert with_data == charts_of(made) > 0
+    assert (told, page.locator(".failed").count()) == ([], 0)
+    page.close()
+
+
+def test_there_are_published_pages_of_twins_and_of_the_ladder() -> None:
+    assert {path.parent.parent.name for path in PUBLISHED} == {"results", "ladder"}
+
+
+def smoke() -> Results:
+    trials = [trial(1, "naive_sync", 30.0, profile="smoke"), trial(1, "async_dedup", 10.0, profile="smoke")]
+    for each in trials:
+        each["levels"] = [
+            level(20, 30.0 if each["twin"] == "naive_sync" else 10.0, profile="smoke", acknowledged=90)
+        ]
+    return results(trials) | {"profile": "smoke"}
+
+
+def test_a_smoke_run_has_figures_that_are_for_a_look_only(open_report: OpenReport) -> None:
+    page = open_report(smoke())
+    assert "At 20 users p95 is 30.0 ms with naive_sync and 10.0 ms with async_dedup: few requests" in (
+        page.locator(".verdict").inner_text()
+    )
+    (ratio,) = [each for each in page.locator(".facts div").all_inner_texts() if each.startswith("p95 ratio")]
+    assert ratio.split("\n") == ["p95 ratio, 20 users", "3.00", "few requests, for a look only"]
+    titles = page.locator('[data-panel="latency-smoke"] figcaption').all_inner_texts()
+    assert titles == [f"{name}, few requests, for a look only, ms, logarithmic" for name in ("p95", "p99")]
+    assert drawn(page, "latency-smoke")[0][0]["data"] == [[0, 30]]
+
+
+def test_where_the_failures_fell_is_told(open_report: OpenReport) -> None:
+    made = full(6)
+    naive = made["trials"][0]
+    naive["failed"] = {"500": 4, "timeout": 2}
+    naive["levels"][0]["failed"] = {"500": 3}
+    naive["levels"][0]["valid"] = False
+    page = open_report(made)
+    section = page.locator("#failures").locator("..")
+    assert "No request failed in any valid level." in section.inner_text()
+    assert section.locator("tbody tr").all_inner_texts() == ["naive_sync\t0\t3 x 500\t1 x 500, 2 x timeout"]
+
+
 def test_too_few_requests_are_no_figure(open_report: OpenReport) -> None:
     trials = [trial(1, "naive_sync", 30.0), trial(1, "async_dedup", 10.0)]
     trials[0]["levels"] = [_small()]
@@ -344,7 +586,7 @@ def test_hostile_words_stay_words(open_report: OpenReport) -> None:
     page.locator('[data-panel="failures"] .chart').hover()
     assert "broken" not in page.evaluate("document.title.replace(/<.*>/s, '')")
     assert page.locator("img").count() == 0
-    assert page.locator("script").count() == 1 + len(report.SCRIPTS)
+    assert page.locator("script").count() == 2 + len(report.SCRIPTS)
 
 
 def test_paper_has_no_controls(open_report: OpenReport) -> None:

@@ -44,7 +44,7 @@ def test_every_level_of_every_trial_is_a_row(made: Results, tmp_path: Path) -> N
         assert same(row["trial_statements"], each["statements"])
 
 
-@pytest.mark.parametrize("path", sorted(RESULTS.glob(f"*/{FILE}")), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", sorted(RESULTS.rglob(FILE)), ids=lambda path: path.parent.name)
 def test_every_published_sheet_is_made_of_the_results_beside_it(path: Path, tmp_path: Path) -> None:
     spreadsheet.write(tmp_path / "results.csv", json.loads(path.read_text()))
     assert path.with_suffix(".csv").read_bytes() == (tmp_path / "results.csv").read_bytes()

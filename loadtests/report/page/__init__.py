@@ -5,17 +5,17 @@ Nothing in it but what is in results.json: tables, and charts that page.js draws
 
 import base64
 import hashlib
-import re
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from loadtests.analysis.results import Results
+from loadtests.load.subjects import for_scripts
 from loadtests.report.page import audit, capacity, cost, curve, latency, timeline
 from loadtests.report.page.facts import facts
 from loadtests.report.page.parts import Section
-from loadtests.report.verdict import verdict
+from loadtests.report.verdict import alarm, findings
 
 FILE = "report.html"
 HERE = Path(__file__).parent
@@ -43,12 +43,13 @@ def render(results: Results) -> str:
     templates = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    templates.tests["numeric"] = re.compile(r"-|[\d,.]+%?").fullmatch
     return templates.get_template("template.html").render(
         results=results,
-        verdict=verdict(results),
+        alarm=alarm(results),
+        findings=findings(results),
         facts=facts(results),
         sections=found,
+        subjects=for_scripts(),
         panels={part["id"]: part for part in parts if part["kind"] == "panel"},
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - a file of this folder
         scripts=[Markup(script) for script in scripts],  # noqa: S704 - the same

@@ -6,7 +6,7 @@ from statistics import median
 
 from loadtests.analysis.results import Results
 from loadtests.analysis.summary import LevelId, failures, knee, level_ids, levels_of, measured, profiles
-from loadtests.report.numbers import factor, number
+from loadtests.report.numbers import factor, kinds, number
 from loadtests.report.page.figures import (
     Spread,
     achieved,
@@ -113,24 +113,24 @@ def _by_rate(
 
 def _knees(results: Results, profile: str) -> list[Panel | Table]:
     rows = [
-        [str(trial["pair"]), trial["twin"], number(trial["knee"]["rps"], 0), trial["knee"]["limit"]]
+        [trial["twin"], str(trial["pair"]), number(trial["knee"]["rps"], 0), trial["knee"]["limit"]]
         for trial in results["trials"]
         if trial["profile"] == profile and trial["knee"]
     ]
     if floor := results["floor_knee"]:
-        rows.append(["", "floor", number(floor["rps"], 0), floor["limit"]])
+        rows.append(["floor", "", number(floor["rps"], 0), floor["limit"]])
     for each in results["capacity"]:
         first, second = each["twins"]
         same = ": indistinguishable" if each["indistinguishable"] else ""
         rows.append(
             [
-                "all",
                 f"{second} / {first}",
+                "all",
                 factor(each["knee_ratio"]["median"]),
                 spread(each["knee_ratio"]) + same,
             ]
         )
-    return [table(["pair", "twin", "knee, per second", "why not more"], rows, "The knees")] if rows else []
+    return [table(["twin", "pair", "knee, per second", "why not more"], rows, "The knees")] if rows else []
 
 
 def failed(results: Results) -> Section:
@@ -146,13 +146,32 @@ def failed(results: Results) -> Section:
         {"name": name, "charts": [bars("failed requests", "number", of)]}
         for name, of in {"all levels": total, **by_level}.items()
     ]
-    parts = panel("failures", views, control="Level")
+    parts = [*panel("failures", views, control="Level"), *_where(results)]
     note = (
         "Requests without a success in the valid levels, by status code or by what came instead. They are "
         "in no latency figure: a fast refusal is not speed. 503 is a twin that says no; 500, a twin that "
         "breaks; timeout and connection, one that says nothing."
     )
-    if not parts:
+    if not any(total.values()):
         valid = any(trial["valid"] for trial in results["trials"])
         note = "No request failed in any valid level." if valid else "No trial is valid: see Every trial."
     return {"id": "failures", "title": "Failures", "note": note, "parts": parts}
+
+
+def _where(results: Results) -> list[Panel | Table]:
+    """Return a table of all that failed, by where it fell; nothing where nothing failed anywhere."""
+    rows = []
+    for twin in measured(results):
+        trials = [trial for trial in results["trials"] if trial["twin"] == twin]
+        levels = [(trial["valid"] and level["valid"], level) for trial in trials for level in trial["levels"]]
+        counted, left_out = (
+            sum((Counter(level["failed"]) for valid, level in levels if valid == kept), Counter[str]())
+            for kept in (True, False)
+        )
+        everything = sum((Counter(trial["failed"]) for trial in trials), Counter[str]())
+        outside = everything - counted - left_out
+        if everything:
+            rows.append([twin, *(kinds(each) for each in (counted, left_out, outside))])
+    heads = ["twin", "in valid levels", "in levels left out", "outside the levels"]
+    note = "Outside the levels: in the warm-up, in the start of a level, or after the last one."
+    return [table(heads, rows, "Where the failures fell", note=note)] if rows else []

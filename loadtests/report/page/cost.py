@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from loadtests.analysis.results import Results, Trial
 from loadtests.analysis.summary import client_mean, measured, per_thousand, profiles, trials_of
-from loadtests.report.numbers import number
+from loadtests.report.numbers import short
 from loadtests.report.page.figures import closed_profiles, merge, spread
 from loadtests.report.page.latency import MILLISECONDS, with_spread
 from loadtests.report.page.parts import Chart, Panel, Section, Table, View, axis, bars, chart, panel, table
@@ -84,15 +84,11 @@ def _tables(results: Results, value: Callable[[Trial], Parts]) -> list[Panel | T
     for profile in profiles(results):
         columns = {twin: _medians(trials_of(results, twin, profile), value) for twin in columns_of}
         names = dict.fromkeys(name for column in columns.values() for name in column)
-        rows = [[name, *(_figure(columns[twin].get(name)) for twin in columns_of)] for name in names]
+        rows = [[name, *(short(columns[twin].get(name)) for twin in columns_of)] for name in names]
         if rows:
             heads = ["median of the valid trials", *columns_of]
             tables.append(table(heads, rows, f"Profile {profile}, in figures", folded=bool(tables)))
     return tables
-
-
-def _figure(value: float | None) -> str:
-    return number(value, 0 if value and value >= 100 else 3)
 
 
 def _medians(trials: list[Trial], value: Callable[[Trial], Parts]) -> Parts:

@@ -8,7 +8,7 @@ from hdrh.histogram import HdrHistogram
 
 from loadtests.analysis.pairs import FLOORS, latency
 from loadtests.analysis.results import Results
-from loadtests.analysis.summary import LevelId, levels_of, measured, profiles
+from loadtests.analysis.summary import LevelId, is_smoke, levels_of, measured, profiles
 from loadtests.load.measured import Level
 from loadtests.load.subjects import FLOOR
 
@@ -26,9 +26,12 @@ def spread(values: Iterable[float | None]) -> Spread | None:
 
 
 def latency_spread(results: Results, subject: str, level_id: LevelId, name: str) -> Spread | None:
-    """Return a level's percentile over its valid trials; None with too few requests to publish it."""
+    """Return a level's percentile over its valid trials.
+
+    None with too few requests to publish it; a smoke run is never published, so there `FEW` stands beside it.
+    """
     levels = levels_of(results, subject, level_id)
-    if sum(level["acknowledged"] for level in levels) < FLOORS[name]:
+    if sum(level["acknowledged"] for level in levels) < FLOORS[name] and not is_smoke(results):
         return None
     return spread(latency(level, name) for level in levels)
 

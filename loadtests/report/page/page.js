@@ -2,6 +2,8 @@
 
 // Draws every panel of the page, and lists what is drawn as a table.
 
+const TALL = 30; // rows
+const INACTIVE = "#808080"; // page.css knows it
 const PERCENTILES = [1, 2, 10, 100, 1000, 10000, 100000];
 
 function percent(odds) {
@@ -24,6 +26,14 @@ function place(chart, index) {
   return typeof at === "number" ? number(at) : at;
 }
 
+function named(described) {
+  return described.scale === "log" ? `${described.name}, logarithmic` : described.name;
+}
+
+function heading(chart) {
+  return `${chart.title}, ${named(chart.y)}`;
+}
+
 // --- what ECharts is told ---
 
 function yAxis(chart, size) {
@@ -33,26 +43,33 @@ function yAxis(chart, size) {
   return fitted(made, [...drawn, chart.level]);
 }
 
-function xAxis(chart, size) {
+// Words break between words only: a label is as wide as its place, or as its longest word.
+function labelWidth(chart, size, width) {
+  const longest = Math.max(...chart.at.flatMap((label) => label.split(" ").map((word) => word.length)));
+  return Math.max((width - size * 5) / chart.at.length - size, longest * size * 0.65);
+}
+
+function xTicks(chart) {
+  const last = chart.at[chart.at.length - 1];
+  if (chart.x.scale === "value") return linearTicks(last);
+  if (chart.x.scale === "percentile") return PERCENTILES.filter((odds) => odds <= last);
+  const ticks = within(chart.at, logTicks(chart.at).ticks);
+  return ticks.length ? ticks : [chart.at[0], last];
+}
+
+function xAxis(chart, size, width) {
   const made = axis(chart.x, size);
   made.splitLine.show = false;
   if (chart.x.scale === "category") {
     made.data = chart.at;
-    Object.assign(made.axisLabel, { interval: 0, hideOverlap: false, width: size * 4.5, overflow: "break" });
+    Object.assign(made.axisLabel, { interval: 0, hideOverlap: false, width: labelWidth(chart, size, width), overflow: "break" });
     return made;
   }
   made.min = chart.x.scale === "value" ? 0 : chart.at[0];
   made.max = chart.at[chart.at.length - 1];
-  if (chart.x.scale !== "value") {
-    const ticks = chart.x.scale === "log" ? chart.at : PERCENTILES.filter((odds) => odds <= made.max);
-    made.axisLabel.customValues = ticks;
-    made.axisTick.customValues = ticks;
-  }
-  if (chart.x.scale === "percentile") {
-    made.axisLabel.formatter = percent;
-    return made;
-  }
-  return { ...made, name: chart.x.name, nameLocation: "middle", nameGap: size * 2, nameTextStyle: { fontSize: size, color: "currentColor" } };
+  made.axisLabel.customValues = made.axisTick.customValues = xTicks(chart);
+  if (chart.x.scale === "percentile") made.axisLabel.formatter = percent;
+  return { ...made, name: named(chart.x), nameLocation: "middle", nameGap: size * 2, nameTextStyle: { fontSize: size, color: "currentColor" } };
 }
 
 function whiskers(series, at) {
@@ -62,7 +79,7 @@ function whiskers(series, at) {
 }
 
 function line(chart, series) {
-  const style = STYLES[series.style];
+  const style = styleNamed(series.style);
   const category = chart.x.scale === "category";
   const at = (index) => (category ? index : chart.at[index]);
   const points = series.values.map((value, index) => [at(index), value]);
@@ -89,7 +106,7 @@ function line(chart, series) {
 }
 
 function bar(series, index) {
-  const style = STYLES[series.style] || { color: PARTS[index % PARTS.length] };
+  const style = Object.hasOwn(STYLES, series.style) ? STYLES[series.style] : { color: PARTS[index % PARTS.length] };
   return { type: "bar", stack: "all", name: series.name, data: series.values, color: style.color, barMaxWidth: 48 };
 }
 
@@ -120,6 +137,23 @@ function legendRows(chart, size, width) {
   return Math.ceil(lengths.reduce((sum, length) => sum + length, 0) / width);
 }
 
+// Where in the chart's values a point of ECharts is: a line leaves out what is not known.
+function indexOf(chart, point) {
+  if (chart.kind === "bar") return point.dataIndex;
+  return chart.x.scale === "category" ? point.value[0] : chart.at.indexOf(point.value[0]);
+}
+
+function titleOf(chart, point) {
+  const words = place(chart, indexOf(chart, point));
+  return chart.x.scale === "value" || chart.x.scale === "log" ? `${words} ${chart.x.name}` : words;
+}
+
+function valueOf(chart, point) {
+  const series = chart.series.find((each) => each.name === point.seriesName);
+  const [value, ...range] = withSpread(series, indexOf(chart, point)).split(" (");
+  return value === "-" ? value : [`${value} ${chart.y.name}`, ...range].join(" (");
+}
+
 function options(chart, width) {
   const size = Math.max(12, 0.75 * parseFloat(getComputedStyle(document.documentElement).fontSize));
   const bars = chart.kind === "bar";
@@ -129,14 +163,14 @@ function options(chart, width) {
     aria: { enabled: true, label: { enabled: false }, decal: { show: bars } },
     legend: {
       data: chart.series.map((series) => series.name),
-      selectedMode: false,
+      inactiveColor: INACTIVE,
       top: 0,
       left: 0,
       itemWidth: size * 2.4,
       textStyle: { fontSize: size, color: "currentColor" },
     },
     grid: { left: size * 0.5, right: size * 1.5, top, bottom: size * (chart.x.scale === "category" && !bars ? 1 : 2.5) },
-    tooltip: { trigger: "axis", confine: true, textStyle: { fontSize: size }, valueFormatter: number },
+    tooltip: tooltip(size, (point) => titleOf(chart, point), (point) => valueOf(chart, point)),
   };
   if (bars) {
     return {
@@ -149,7 +183,7 @@ function options(chart, width) {
   }
   return {
     ...common,
-    xAxis: xAxis(chart, size),
+    xAxis: xAxis(chart, size, width),
     yAxis: yAxis(chart, size),
     series: [...chart.series.map((series) => line(chart, series)), marks(chart, size)],
   };
@@ -157,9 +191,9 @@ function options(chart, width) {
 
 // --- what the page shows ---
 
-function row(kind, cells) {
+function row(kind, cells, heads = []) {
   const made = cells.map((cell, index) => {
-    const attributes = index ? { class: "number" } : {};
+    const attributes = index ? { class: "number", "data-label": heads[index] || "" } : {};
     if (kind === "th") return element("th", { ...attributes, scope: "col" }, cell);
     return index ? element("td", attributes, cell) : element("th", { scope: "row" }, cell);
   });
@@ -169,21 +203,23 @@ function row(kind, cells) {
 function table(chart) {
   const heads = [chart.x.name || "", ...chart.series.map((series) => series.name)];
   const rows = chart.at.map((_, index) =>
-    row("td", [place(chart, index), ...chart.series.map((series) => withSpread(series, index))]),
+    row("td", [place(chart, index), ...chart.series.map((series) => withSpread(series, index))], heads),
   );
   const whole = element("table", {}, element("thead", {}, row("th", heads)), element("tbody", {}, ...rows));
-  const name = `${chart.title}, ${chart.y.name}: table`;
-  return element("div", { class: "wide", tabindex: "0", role: "region", "aria-label": name }, whole);
+  const tall = rows.length > TALL;
+  const name = `${heading(chart)}: table`;
+  const shown = element("div", { class: tall ? "wide tall" : "wide", tabindex: "0", role: "region", "aria-label": name }, whole);
+  return tall ? element("div", {}, element("p", { class: "note" }, `${rows.length} rows: scroll in the table.`), shown) : shown;
 }
 
 function figure(chart, open) {
   const who = chart.series.map((series) => series.name).join(", ");
-  const caption = element("figcaption", {}, `${chart.title}, ${chart.y.name}`);
+  const caption = element("figcaption", {}, heading(chart));
   if (isEmpty(chart)) {
     const reason = "Nothing to draw: no valid level has enough requests.";
     return element("figure", {}, caption, element("p", { class: "none" }, reason));
   }
-  const name = `${chart.title}, ${chart.y.name}, of ${who}; the same figures are in the table below`;
+  const name = `${heading(chart)}, of ${who}; the same figures are in the table below`;
   const canvas = element("div", { class: `chart ${chart.kind}`, role: "img", "aria-label": name });
   const details = element("details", {}, element("summary", {}, `${chart.title} in figures`), table(chart));
   details.open = open;
@@ -194,9 +230,21 @@ const shown = new Map();
 
 function draw(canvas, chart) {
   if (!canvas.clientWidth) return;
-  const drawn = echarts.getInstanceByDom(canvas) || echarts.init(canvas, null, { renderer: "svg" });
-  drawn.resize();
-  drawn.setOption(options(chart, canvas.clientWidth));
+  try {
+    const drawn = echarts.getInstanceByDom(canvas) || echarts.init(canvas, null, { renderer: "svg" });
+    drawn.resize();
+    drawn.setOption(options(chart, canvas.clientWidth));
+  } catch (error) {
+    canvas.replaceWith(failure(error));
+  }
+}
+
+function figureOrFailure(chart, open) {
+  try {
+    return figure(chart, open);
+  } catch (error) {
+    return element("figure", {}, failure(error));
+  }
 }
 
 // Tells the first size too, so this is also what draws a chart at first.
@@ -212,7 +260,7 @@ function show(root, view) {
     shown.delete(old);
     echarts.dispose(old);
   }
-  charts.replaceChildren(...view.charts.map((chart, index) => figure(chart, Boolean(open[index]))));
+  charts.replaceChildren(...view.charts.map((chart, index) => figureOrFailure(chart, Boolean(open[index]))));
   view.charts.forEach((chart, index) => {
     const canvas = charts.children[index].querySelector(".chart");
     if (!canvas) return;

@@ -1,7 +1,10 @@
 """What the page is made of: sections of panels and tables. Charts have one shape, which page.js draws."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Literal, NotRequired, TypedDict
+
+NUMBER = re.compile(r"-|[\d,.]+%?")
 
 
 class Axis(TypedDict):
@@ -13,7 +16,7 @@ class Axis(TypedDict):
 class Series(TypedDict):
     name: str
     style: str
-    """Of whom or of what: page.js has a colour, a line and a symbol for each."""
+    """Of whom or of what: common.js has a colour, a line and a symbol for each."""
     values: list[float | None]
     low: NotRequired[list[float | None]]
     high: NotRequired[list[float | None]]
@@ -60,7 +63,11 @@ class Table(TypedDict):
     title: str | None
     heads: list[str]
     rows: list[list[str]]
+    numeric: list[bool]
+    """Whether a column holds numbers, and nothing else but dashes."""
     folded: bool
+    note: str
+    """What is not in the rows, and why."""
 
 
 class Section(TypedDict):
@@ -112,8 +119,19 @@ def has_values(drawn: Chart) -> bool:
     return any(value is not None for series in drawn["series"] for value in series["values"])
 
 
-def table(heads: list[str], rows: list[list[str]], title: str | None = None, folded: bool = False) -> Table:
-    return {"kind": "table", "title": title, "heads": heads, "rows": rows, "folded": folded}
+def table(
+    heads: list[str], rows: list[list[str]], title: str | None = None, folded: bool = False, note: str = ""
+) -> Table:
+    numeric = [all(map(NUMBER.fullmatch, filter(None, column))) for column in zip(*rows, strict=True)]
+    return {
+        "kind": "table",
+        "title": title,
+        "heads": heads,
+        "rows": rows,
+        "numeric": numeric,
+        "folded": folded,
+        "note": note,
+    }
 
 
 def rounded(value: float | None) -> float | None:

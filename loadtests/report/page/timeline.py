@@ -6,6 +6,7 @@ from itertools import pairwise
 from loadtests.analysis.results import Results, Trial
 from loadtests.analysis.summary import trials_of
 from loadtests.load.measured import Timeline
+from loadtests.load.subjects import in_order
 from loadtests.report.page.latency import MILLISECONDS
 from loadtests.report.page.parts import Axis, Chart, Mark, Section, Series, View, axis, chart, panel, rounded
 from loadtests.report.verdict import headline
@@ -51,7 +52,8 @@ def _p95_by_pair(results: Results, twin: str, profile: str, name: str) -> dict[i
 
 
 def _view(profile: str, pair: int, trials: list[Trial]) -> View:
-    lines = {trial["twin"]: trial["timeline"] for trial in trials if trial["timeline"]}
+    found = {trial["twin"]: trial["timeline"] for trial in trials if trial["timeline"]}
+    lines = {twin: found[twin] for twin in in_order(found)}
     spoilt = ", ".join(trial["twin"] for trial in trials if not trial["valid"])
     per_second = axis("per second", "value")
     charts = [
