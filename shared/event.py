@@ -58,9 +58,9 @@ class Event(BaseModel):
         StackTrace | None,
         Field(alias="stackTrace", description="Cut in the middle above 64 KiB of UTF-8, and marked there."),
     ] = None
-    service: Annotated[str, Field(min_length=1, max_length=MAX_SERVICE, json_schema_extra=PATTERN), NO_NUL] = (
-        DEFAULT_SERVICE
-    )
+    service: Annotated[
+        str, Field(min_length=1, max_length=MAX_SERVICE, json_schema_extra=PATTERN), NO_NUL
+    ] = DEFAULT_SERVICE
 
     @cached_property
     def fingerprint(self) -> str:

@@ -1,32 +1,15 @@
-"""RESULTS.md, the README's short result, report.html and results.csv, from the newest results.json.
+"""RESULTS.md: everything that a run found."""
 
-Nothing in them but what is in that file: no figure, and no sentence about figures, comes from anywhere else.
-"""
-
-import json
-from pathlib import Path
-
-from loadtests.analysis.results import Results, newest
+from loadtests.analysis.results import Results
 from loadtests.analysis.stats import PAIRS_FOR_AN_INTERVAL
 from loadtests.analysis.summary import profiles
-from loadtests.bootstrap import ROOT
-from loadtests.report import page, spreadsheet
+from loadtests.load.profiles import BENCHED
 from loadtests.report.cost import cost, time_spent, until_recorded
 from loadtests.report.knee import open_model
-from loadtests.report.latency import chart_of, curves, percentiles, rates
+from loadtests.report.latency import curves, percentiles, rates
 from loadtests.report.trials import counts, every_trial, machine
 from loadtests.report.verdict import verdict
 
-REPORT = ROOT / "RESULTS.md"
-README = ROOT / "README.md"
-README_MARKS = ("<!-- result: written by `make report` -->", "<!-- /result -->")
-ABOUT = {
-    "ramp": "More and more users; a closed model.",
-    "spike": "A few users, suddenly a hundred times as many, then the few again; a closed model.",
-    "soak": "The same users for a long time; a closed model.",
-    "smoke": "Seconds only, to see that everything works: its figures mean nothing.",
-    "knee": "Requests come at a fixed rate, whether or not the ones before were answered; an open model.",
-}
 GUIDE = f"""## How to read it
 
 - **Latency**: each request's own time, of successful requests only, in milliseconds; the exact percentile of
@@ -50,42 +33,10 @@ GUIDE = f"""## How to read it
   over the whole trial. What the app does not see is the way to it, and the wait to be served."""
 
 
-def write(path: Path = REPORT) -> None:
-    """Write the newest run's report, page and CSV. Raises FileNotFoundError where there is no run."""
-    source, results = _newest()
-    path.write_text(render(results))
-    write_beside(source, results)
-
-
-def write_beside(source: Path, results: Results) -> None:
-    """Write a run's page and CSV into the folder of its results.json."""
-    page.write(results, source.with_name(page.FILE))
-    spreadsheet.write(source.with_suffix(".csv"), results)
-
-
-def write_readme(path: Path = README) -> None:
-    """Put the newest run's short result between the marks in the README. Raises FileNotFoundError."""
-    path.write_text(with_result(path.read_text(), _newest()[1]))
-
-
-def _newest() -> tuple[Path, Results]:
-    source = newest()
-    if source is None:
-        raise FileNotFoundError("no results yet: `make bench` makes some")
-    results: Results = json.loads(source.read_text())
-    return source, results
-
-
 def render(results: Results) -> str:
     """Return the report as Markdown; the same results always give the same text."""
     sections = [_head(results), *(_profile(results, each) for each in profiles(results))]
     return "\n\n".join([*sections, every_trial(results), machine(results["environment"])]) + "\n"
-
-
-def with_result(readme: str, results: Results) -> str:
-    before, start, rest = readme.partition(README_MARKS[0])
-    _, end, after = rest.partition(README_MARKS[1])
-    return f"{before}{start}\n{_short(results)}\n{end}{after}"
 
 
 def _head(results: Results) -> str:
@@ -116,16 +67,4 @@ def _profile(results: Results, profile: str) -> str:
             rates(results, profile),
         ]
     after = (each(results, profile) for each in (counts, until_recorded, cost, time_spent))
-    return "\n\n".join([f"## {profile}", ABOUT.get(profile, ""), *latency, *after])
-
-
-def _short(results: Results) -> str:
-    first = profiles(results)[0]
-    return f"""{verdict(results)}
-
-{percentiles(results, first, "p95", title=False)}
-
-{chart_of(results, first)}
-
-p95 in milliseconds, on {results["environment"]["cores"]} cores; floor: a handler that does nothing.
-Run `{results["run"]}`; all its figures, and what was left out and why: [RESULTS.md](RESULTS.md)."""
+    return "\n\n".join([f"## {profile}", BENCHED[profile].about, *latency, *after])

@@ -24,10 +24,9 @@ from loadtests.report.verdict import spread
 TENTH = 10
 
 
-def percentiles(results: Results, profile: str, name: str, title: bool = True) -> str:
+def percentiles(results: Results, profile: str, name: str) -> str:
     """Return one percentile of every level of a closed model, with its ratios."""
-    head = f"### {name} in milliseconds\n\n" if title else ""
-    return head + ratios(results, level_ids(results, profile), name)
+    return f"### {name} in milliseconds\n\n{ratios(results, level_ids(results, profile), name)}"
 
 
 def ratios(results: Results, levels: list[LevelId], name: str) -> str:

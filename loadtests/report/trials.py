@@ -82,5 +82,16 @@ def machine(about: Environment) -> str:
     return f"## Measured on\n\n{table(['', ''], rows)}"
 
 
+def machine_in_short(about: Environment) -> str:
+    """Return the machine for a page that is not RESULTS.md, where all of it stands."""
+    mysql, redis = about["mysql"].get("version", "?"), about["redis"].get("version", "?")
+    return f"""## Measured on
+
+{about["cpu"]}, {about["cores"]} cores; {about["system"]};
+Python {about["python"]}; MySQL {mysql}; Redis {redis}.
+Packages and settings are in the raw file, under `environment`; what each means for a result stands in
+[RESULTS.md](../RESULTS.md#measured-on)."""
+
+
 def _named(values: dict[str, str]) -> str:
     return ", ".join(f"{name} {value or '(empty)'}" for name, value in values.items())

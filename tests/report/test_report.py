@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from loadtests import report
-from loadtests.analysis.results import RESULTS, newest
+from loadtests.analysis.results import newest
 from loadtests.bootstrap import ROOT
-from loadtests.report import render, with_result
+from loadtests.report.document import render
 from tests.samples import full, level, other, results, trial
 
 
@@ -17,15 +17,6 @@ def test_results_md_is_what_the_newest_results_make() -> None:
     source = newest()
     assert source is not None
     assert (ROOT / "RESULTS.md").read_text() == render(json.loads(source.read_text()))
-
-
-def test_the_readme_shows_what_the_run_that_it_names_makes() -> None:
-    """Not always the newest one: `make bench` leaves the README alone."""
-    readme = (ROOT / "README.md").read_text()
-    named = re.search(r"Run `(\S+)`", readme)
-    assert named is not None
-    source = RESULTS / named[1] / "results.json"
-    assert readme == with_result(readme, json.loads(source.read_text()))
 
 
 def test_the_newest_run_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

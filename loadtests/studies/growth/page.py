@@ -22,12 +22,14 @@ def render(raw: Raw, words: Path = WORDS) -> str:
     sections = "\n\n".join(_series(name, raw[name]["values"], words) for name in SERIES if name in raw)
     return f"""# How cost grows
 
-One thing is varied at a time, in an open model: requests come at a fixed rate, whether or not the ones before
-were answered, and a latency counts from when a request was due. Each point is a fresh twin on fresh servers,
-which share all cores but the generator's. CPU is counted until the last count is in MySQL, so with digest and
-flush. Every event is audited. One trial per point: a point that stands alone may be a hiccup of the machine.
-The knees are those of [RESULTS.md](../RESULTS.md) at the time, unless `--knees` told others; what is offered
-differs from the share by chance, since arrivals are random.
+One thing is varied at a time. The model is open: requests come at a fixed rate, whether or not the ones
+before were answered, and a latency counts from when a request was due. The knee is the highest rate that a
+twin keeps up with. The rates below are shares of the knees of [RESULTS.md](../RESULTS.md) at the time, unless
+`--knees` named others. Arrivals are random, so what was offered differs a little from the share.
+
+Each point is a fresh twin on fresh servers, which share all cores but the generator's. CPU is counted until
+the last count is in MySQL, so digest and flush are in it. Every event is audited. There is one trial per
+point: a point that stands out alone may be a hiccup of the machine.
 
 {sections}
 
