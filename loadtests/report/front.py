@@ -18,7 +18,7 @@ from loadtests.report.breaks import Offered, what_breaks
 from loadtests.report.numbers import milliseconds
 from loadtests.report.picture import about
 from loadtests.report.rungs import best_of, faster, gains, heaviest
-from loadtests.report.verdict import spread, verdict
+from loadtests.report.verdict import sentences, spread
 
 
 def with_figures(readme: str, results: Results, ladder: Results | None, rising: Sequence[Offered]) -> str:
@@ -43,11 +43,12 @@ def _between(readme: str, name: str, text: str) -> str:
 
 
 def _result(results: Results) -> str:
-    return f"""{verdict(results)}
+    first, *others = sentences(results)
+    return f"""**{first}**
 
 ![{about(results)}](docs/images/p95.svg)
 
-Run `{results["run"]}` on {results["environment"]["cores"]} cores. All its figures, and
+{" ".join(others)} Run `{results["run"]}` on {results["environment"]["cores"]} cores. All its figures, and
 what was left out and why: [RESULTS.md](RESULTS.md)."""
 
 

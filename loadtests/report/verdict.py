@@ -23,8 +23,13 @@ def headline(results: Results) -> Comparison | None:
 
 def verdict(results: Results) -> str:
     """Return the result in a few sentences, whichever way it went."""
+    return " ".join(sentences(results))
+
+
+def sentences(results: Results) -> list[str]:
+    """Return the same one by one, the most important first."""
     missing = [f"Missing: {each}." for each in results.get("missing", [])]
-    return " ".join(filter(None, [*_found(results), *missing]))
+    return [each for each in [*_found(results), *missing] if each]
 
 
 def _found(results: Results) -> list[str]:
