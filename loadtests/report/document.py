@@ -6,31 +6,31 @@ from loadtests.analysis.summary import profiles
 from loadtests.load.profiles import BENCHED
 from loadtests.report.cost import cost, time_spent, until_recorded
 from loadtests.report.knee import open_model
-from loadtests.report.latency import curves, percentiles, rates
+from loadtests.report.latency import drift, percentiles, rates
 from loadtests.report.trials import counts, every_trial, machine
 from loadtests.report.verdict import verdict
 
 GUIDE = f"""## How to read it
 
-- **Latency**: each request's own time, of successful requests only, in milliseconds; the exact percentile of
-  each trial, the median of the trials. "-": nothing valid, or too few requests for it (2,000 for a p95,
-  10,000 for a p99).
-- **Floor**: the same load against a handler that does nothing: how much of a figure is the harness.
-- **Ratio**: the median of the ratios of the pairs, with an interval of that median; fewer than
-  {PAIRS_FOR_AN_INTERVAL} pairs have none.
-- **A/A band**: what a twin differs by from itself. A ratio whose interval holds 1, or lies inside that band,
+- **Latency**: the time of one request, of successful requests only, in milliseconds. A percentile is exact
+  for each trial; shown is the median of the trials. "-" means nothing valid, or too few requests (a p95 needs
+  2,000, a p99 10,000).
+- **Floor**: the same load against a handler that does nothing. So much of a figure is the harness.
+- **Ratio**: taken pair by pair; shown is the median, with an interval of that median. Fewer than
+  {PAIRS_FOR_AN_INTERVAL} pairs are too few for an interval.
+- **A/A band**: how far a twin differs from itself. A ratio whose interval holds 1, or lies inside that band,
   is marked indistinguishable.
-- **Closed model**: a user waits for its answer, thinks 100 ms on average, and sends the next event, so a slow
-  twin is asked less often. **Open model**: requests come at their rate, and a latency counts from when a
-  request was due.
-- **Counts**: every event of every trial, invalid ones and warm-up too, compared fingerprint by fingerprint
-  after the drain. Lost: acknowledged, not recorded. Extra: recorded, though neither acknowledged nor
-  unanswered. Unanswered: no answer, or 503.
-- **Until it is in MySQL**: an answer is not the end of the work. A probe sends two new events a second and
-  looks for them every 50 ms. The drain is from the end of the load until MySQL's total no longer changes.
-- **Cost**: from before the load to the end of the drain; of invalid trials nothing.
-- **Where the time goes**: the client's mean is of the measured levels, the others are the app's own metrics
-  over the whole trial. What the app does not see is the way to it, and the wait to be served."""
+- **Closed model**: a user waits for the answer, thinks 100 ms on average, and sends the next event. So a slow
+  twin is asked less often.
+- **Open model**: requests come at a fixed rate. A latency counts from when its request was due.
+- **Counts**: every event of every trial, also of invalid ones and of the warm-up, compared fingerprint by
+  fingerprint after the drain. Lost: acknowledged, but not recorded. Extra: recorded, though neither
+  acknowledged nor unanswered. Unanswered: no answer, or a 503.
+- **Until it is in MySQL**: an answer is not the end of the work. A probe sends two new events a second, and
+  looks for them every 50 ms. The drain lasts from the end of the load until MySQL's total stands still.
+- **Cost**: from before the load to the end of the drain, of valid trials.
+- **Where the time goes**: the client's mean is that of the measured levels. The others are the app's own
+  metrics over the whole trial. The app sees neither the way to it nor the wait to be served."""
 
 
 def render(results: Results) -> str:
@@ -51,8 +51,8 @@ commit `{results["commit"]}`, profile `{results["profile"]}`, seed {results["see
 How it was measured, and what makes a trial count: [docs/method.md](docs/method.md).
 
 Made by `make report` from `loadtests/results/{results["run"]}/results.json`; do not edit. Beside it are
-`report.html` with charts, and `results.csv` for a spreadsheet; [schema.json](loadtests/results/schema.json)
-describes every field.
+`report.html` with charts, on logarithmic axes, and `results.csv` for a spreadsheet. Every field is described
+in [schema.json](loadtests/results/schema.json).
 
 {GUIDE}"""
 
@@ -63,7 +63,7 @@ def _profile(results: Results, profile: str) -> str:
     else:
         latency = [
             *(percentiles(results, profile, name) for name in ("p95", "p99")),
-            *curves(results, profile),
+            *([drift(results, profile)] if profile == "soak" else []),
             rates(results, profile),
         ]
     after = (each(results, profile) for each in (counts, until_recorded, cost, time_spent))

@@ -8,13 +8,26 @@ from pathlib import Path
 
 from loadtests.analysis.results import RESULTS
 from loadtests.analysis.summary import per_thousand, server_per_thousand
-from loadtests.report.markdown import chart, table
+from loadtests.report.markdown import table
 from loadtests.report.numbers import number
 from loadtests.studies.growth.point import Point
 from loadtests.studies.growth.series import SERIES
 from loadtests.studies.study import Raw, measured_on
 
 WORDS = RESULTS / "growth"
+CHART = """```mermaid
+---
+config:
+  themeVariables:
+    xyChart:
+      plotColorPalette: "#d55e00"
+---
+xychart-beta
+    title "{title}"
+    x-axis "{x}" [{axis}]
+    y-axis "milliseconds"
+    line [{curve}]
+```"""
 PROCESSES = ("app", "worker", "scheduler", "mysql", "redis", "generator")
 
 
@@ -49,11 +62,12 @@ def _charts(name: str, points: Sequence[Point]) -> list[str]:
     drawn = [(point, p95) for point in points if point["valid"] and (p95 := p95_of(point)) is not None]
     if not drawn:
         return ["No point is valid, so there is no plot."]
-    series, axis = SERIES[name], [f"{point['x']:,}" for point, _ in drawn]
+    series, axis = SERIES[name], ", ".join(f'"{point["x"]:,}"' for point, _ in drawn)
     costs = [server_per_thousand(point) or 0.0 for point, _ in drawn]
+    p95s, cpu = ", ".join(f"{p95:.1f}" for _, p95 in drawn), ", ".join(f"{cost:.3f}" for cost in costs)
     return [
-        chart(f"p95 over {series.axis}", axis, [[p95 for _, p95 in drawn]], series.axis),
-        chart(f"CPU per event over {series.axis}", axis, [costs], series.axis, digits=3),
+        CHART.format(title=f"{what} over {series.axis}", x=series.axis, axis=axis, curve=curve)
+        for what, curve in (("p95", p95s), ("CPU per event", cpu))
     ]
 
 
