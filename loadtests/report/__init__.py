@@ -10,9 +10,12 @@ from loadtests.analysis.results import RESULTS, Results, newest
 from loadtests.bootstrap import ROOT
 from loadtests.report import document, front, page, picture, spreadsheet
 from loadtests.report.breaks import Offered
+from loadtests.report.marks import between
+from loadtests.report.soak import soaked
 
 REPORT = ROOT / "RESULTS.md"
 README = ROOT / "README.md"
+METHOD = ROOT / "docs" / "method.md"
 PICTURE = ROOT / "docs" / "images" / "p95.svg"
 LADDER = RESULTS / "ladder"
 GROWTH = RESULTS / "growth" / "growth.json"
@@ -42,6 +45,13 @@ def write_readme(readme: Path = README, drawn: Path = PICTURE) -> None:
 def read(source: Path) -> Results:
     results: Results = json.loads(source.read_text())
     return results
+
+
+def write_soak(page: Path = METHOD) -> None:
+    """Put the newest soak's figures between the marks in docs/method.md, where there is one."""
+    source = newest(profile="soak")
+    if source:
+        page.write_text(between(page.read_text(), "soak", soaked(read(source))))
 
 
 def rising(path: Path = GROWTH) -> list[Offered]:

@@ -2,10 +2,11 @@
 
 import sys
 
-from loadtests.report import write, write_readme
+from loadtests.report import write, write_readme, write_soak
 
 try:
     write()
     write_readme()
+    write_soak()
 except FileNotFoundError as error:
     sys.exit(f"report: {error}")

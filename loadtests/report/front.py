@@ -15,6 +15,7 @@ from loadtests.analysis.summary import (
 )
 from loadtests.load.subjects import ASYNC, NAIVE, SUBJECTS, TWINS
 from loadtests.report.breaks import Offered, what_breaks
+from loadtests.report.marks import between
 from loadtests.report.numbers import milliseconds
 from loadtests.report.picture import about
 from loadtests.report.rungs import best_of, faster, gains, heaviest
@@ -29,17 +30,8 @@ def with_figures(readme: str, results: Results, ladder: Results | None, rising: 
         "breaks": what_breaks(results, rising),
     }
     for name, text in blocks.items():
-        readme = _between(readme, name, text)
+        readme = between(readme, name, text)
     return readme
-
-
-def _between(readme: str, name: str, text: str) -> str:
-    start, end = f"<!-- {name}: written by `make report` -->", f"<!-- /{name} -->"
-    before, found, rest = readme.partition(start)
-    _, closed, after = rest.partition(end)
-    if not found or not closed:
-        raise ValueError(f"the README has no place for {name}: {start} ... {end}")
-    return f"{before}{start}\n{text}\n{end}{after}"
 
 
 def _result(results: Results) -> str:

@@ -13,6 +13,7 @@ from loadtests.bootstrap import ROOT
 from loadtests.load.subjects import RUNGS
 from loadtests.report import front, picture, read, rising
 from loadtests.report.breaks import Offered
+from loadtests.report.soak import soaked
 from tests.samples import full, level, results, trial
 
 EMPTY = "".join(
@@ -180,3 +181,25 @@ def test_a_subject_without_a_p95_has_no_curve() -> None:
     bad["valid"] = False
     assert set(picture.curves(results([bad, trial(1, "async_dedup", 4.0)]))) == {"async_dedup", "floor"}
     assert picture.draw(results([bad, trial(1, "async_dedup", 4.0)])).endswith("</svg>\n")
+
+
+def test_method_md_tells_of_the_newest_soak(tmp_path: Path) -> None:
+    text = report.METHOD.read_text()
+    copy = tmp_path / "method.md"
+    copy.write_text(text)
+    report.write_soak(copy)
+    assert copy.read_text() == text
+
+
+def test_a_soak_that_drifts_shows_it() -> None:
+    soaks = [trial(1, twin, 20.0, lost, "soak") for twin, lost in (("naive_sync", 7), ("async_dedup", 0))]
+    timeline = soaks[0]["timeline"]
+    assert timeline
+    timeline["p95_ms"] = [float(each) for each in range(1, 101)]
+    text = soaked(results(soaks))
+    assert "| p95, the lowest and the highest of ten parts | 5.5 and 95.5 ms | 18.0 and 30.0 ms |" in text
+    assert "| acknowledged events, of them lost | 1,000, 7 | 1,000, 0 |" in text
+    assert "| written by MySQL and by Redis | 0.0 and 0.0 GB | 0.0 and 0.0 GB |" in text
+    assert "80, -, -, 12 MB" in text
+    assert "changes" not in text
+    assert "`+changes`: more lay" in soaked(results(soaks) | {"commit": "0123+changes"})

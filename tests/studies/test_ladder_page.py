@@ -4,6 +4,7 @@ import json
 from itertools import pairwise
 
 from loadtests.analysis.results import Results, newest
+from loadtests.bootstrap import ROOT
 from loadtests.load.subjects import RUNGS, SUBJECTS
 from loadtests.report.numbers import factor
 from loadtests.studies.ladder.page import FOLDER, PAGE, render
@@ -28,6 +29,10 @@ def test_the_page_is_what_the_newest_run_makes() -> None:
     source = newest(FOLDER)
     made = render(json.loads(source.read_text())) if source else None
     assert (PAGE.read_text() if PAGE.exists() else None) == made
+
+
+def test_make_ladder_measures_every_rung() -> None:
+    assert f"STEPS = {','.join(RUNGS)}\n" in (ROOT / "Makefile").read_text()
 
 
 def test_every_rung_is_described() -> None:
