@@ -35,13 +35,13 @@ def with_figures(readme: str, results: Results, ladder: Results | None, rising: 
 
 
 def _result(results: Results) -> str:
-    first, *others = sentences(results)
-    return f"""**{first}**
+    return f"""**{sentences(results)[0]}**
 
 ![{about(results)}](docs/images/p95.svg)
 
-{" ".join(others)} Run `{results["run"]}` on {results["environment"]["cores"]} cores. All its figures, and
-what was left out and why: [RESULTS.md](RESULTS.md)."""
+p95: 95 of 100 requests were at least as fast. Floor: the same load on a handler that does nothing.
+Run `{results["run"]}` on {results["environment"]["cores"]} cores;
+all its figures, and what was left out and why: [RESULTS.md](RESULTS.md)."""
 
 
 def _meaning(results: Results, ladder: Results | None) -> Iterator[str]:
@@ -49,6 +49,8 @@ def _meaning(results: Results, ladder: Results | None) -> Iterator[str]:
         yield f"**What bought it.** {_bought(ladder)}"
     yield f"**When the naive twin is enough.** {_enough(results)}"
     yield f"**What speaks against the async twin.** {' '.join(_against(results))}"
+    if others := sentences(results)[1:]:
+        yield f"**What else was found.** {' '.join(others)}"
 
 
 def _bought(ladder: Results) -> str:
@@ -129,7 +131,7 @@ def _slower(results: Results, found: Comparison) -> str:
     naive, async_ = (milliseconds(level_percentile(results, twin, level, "p95") or 0.0) for twin in TWINS)
     assert found["p95_ratio"]
     return (
-        f"`{level.profile}`, {level.name}: its p95 is {async_} ms, the naive twin's {naive} ms "
+        f"In `{level.profile}`, level `{level.name}`, its p95 is {async_} ms, the naive twin's {naive} ms "
         f"(naive over async {spread(found['p95_ratio'])})."
     )
 

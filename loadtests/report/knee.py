@@ -32,7 +32,7 @@ at least {LEAST_ACHIEVED:.0%} of the offered rate, and a backlog that does not g
 
 ### Latency up to its own knee, in milliseconds
 
-Each one's rate is another, so these are no comparison.
+Each one's rates are shares of its own knee, so these figures are not compared.
 
 {_shares(results)}
 

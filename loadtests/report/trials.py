@@ -30,9 +30,9 @@ def every_trial(results: Results) -> str:
     )
     head = f"""## Every trial
 
-p95 in milliseconds, or the knee in requests per second; then the audit. Invalid trials and levels stay here,
-and are in no latency, rate or cost above. In a level of a twin the generator used at most {generator:.0%}
-of its core."""
+p95 in milliseconds, or the knee in requests per second; then the audit. Invalid trials and levels are listed
+here, too; they enter no latency, rate or cost above. In a level of a twin the generator used at most
+{generator:.0%} of its core."""
     tables = (f"### {each}\n\n{_trials(results, each)}" for each in profiles(results))
     return "\n\n".join([head, *tables])
 

@@ -110,7 +110,7 @@ def test_a_naive_twin_that_is_never_enough_is_not_said_to_be() -> None:
 
 def test_each_level_at_which_the_async_twin_is_slower_is_named() -> None:
     text = made(results([trial(1, "naive_sync", 5.0), trial(1, "async_dedup", 10.0)]))
-    assert "`ramp`, 10 users: its p95 is 10.0 ms, the naive twin's 5.0 ms" in text
+    assert "In `ramp`, level `10 users`, its p95 is 10.0 ms, the naive twin's 5.0 ms" in text
     assert "0.50 to 0.50; 1 pair, too few for an interval" in text
     assert "its p95 is" not in made().partition("speaks against")[2].partition("<!-- breaks")[0]
 
