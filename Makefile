@@ -51,7 +51,7 @@ limits: setup ## measure the async twin's limits beside their targets and write 
 growth: setup ## measure how p95 and CPU per event grow and write docs/growth.md (PARTS=rate,trace KNEES=120,1600 SEED=1)
 	@$(RUN) loadtests.studies.growth $(PARTS_OF) $(if $(KNEES),--knees $(KNEES))
 
-report: setup ## write RESULTS.md, report.html and the README's result again from the newest results
+report: setup ## write RESULTS.md, report.html, the README's figures and picture and the soak's in docs/method.md again
 	@$(RUN) loadtests.report
 
 compare: setup ## tell whether run B is worse than run A (A=... B=... THRESHOLD=10)

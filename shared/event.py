@@ -11,6 +11,9 @@ from shared.answer import Problem, Refused
 from shared.fingerprint import DEFAULT_SERVICE, fingerprint
 
 PATH = "/api/v1/errors/log"
+MAX_MESSAGE = 500
+MAX_SERVICE = 64
+"""Code points, as in the table's columns."""
 MAX_BODY = 256 * 1024
 MAX_STACK_TRACE = 64 * 1024
 MAX_PROBLEMS = 10
@@ -50,14 +53,14 @@ class Event(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, title="Event")
 
-    message: Annotated[str, Field(min_length=1, max_length=500, json_schema_extra=PATTERN), NO_NUL]
+    message: Annotated[str, Field(min_length=1, max_length=MAX_MESSAGE, json_schema_extra=PATTERN), NO_NUL]
     stack_trace: Annotated[
         StackTrace | None,
         Field(alias="stackTrace", description="Cut in the middle above 64 KiB of UTF-8, and marked there."),
     ] = None
-    service: Annotated[str, Field(min_length=1, max_length=64, json_schema_extra=PATTERN), NO_NUL] = (
-        DEFAULT_SERVICE
-    )
+    service: Annotated[
+        str, Field(min_length=1, max_length=MAX_SERVICE, json_schema_extra=PATTERN), NO_NUL
+    ] = DEFAULT_SERVICE
 
     @cached_property
     def fingerprint(self) -> str:

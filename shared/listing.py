@@ -11,7 +11,7 @@ from sqlalchemy import Engine, RowMapping, func, select, tuple_
 
 from shared.answer import Problem, Refused, iso
 from shared.db import or_unavailable
-from shared.event import problems
+from shared.event import MAX_SERVICE, problems
 from shared.model import Issue
 
 COLUMNS = list(Issue.__table__.columns)
@@ -28,7 +28,7 @@ class Query(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    service: Annotated[str | None, Field(min_length=1, max_length=64)] = None
+    service: Annotated[str | None, Field(min_length=1, max_length=MAX_SERVICE)] = None
     sort: Sort = "last_seen"
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: Annotated[str | None, Field(max_length=200)] = None

@@ -6,6 +6,8 @@ from sqlalchemy import CHAR, BigInteger, Integer, String
 from sqlalchemy.dialects.mysql import DATETIME, MEDIUMTEXT
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from shared.event import MAX_MESSAGE, MAX_SERVICE
+
 TABLE_OPTIONS = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 
 
@@ -25,8 +27,8 @@ class Issue(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     fingerprint: Mapped[str] = mapped_column(CHAR(64, collation="ascii_bin"), unique=True)
-    service: Mapped[str] = mapped_column(String(64))
-    message: Mapped[str] = mapped_column(String(500))
+    service: Mapped[str] = mapped_column(String(MAX_SERVICE))
+    message: Mapped[str] = mapped_column(String(MAX_MESSAGE))
     """Empty where a flush came before the digest: such a row counts, but is not listed yet."""
     stack_trace: Mapped[str | None] = mapped_column(MEDIUMTEXT)
     times_seen: Mapped[int] = mapped_column(BigInteger)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -110,9 +111,6 @@ class Done:
         return self._found | {"missing": [f"1 of 3 trials: {why_missing}"] if self._error else []}
 
 
-WRITTEN = {"write": "RESULTS.md", "write_readme": "README.md"}
-
-
 @pytest.fixture
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where whole runs go, instead of into this repository."""
@@ -121,9 +119,10 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(report, "REPORT", tmp_path / "RESULTS.md")
     monkeypatch.setattr(report, "README", tmp_path / "README.md")
     monkeypatch.setattr(report, "newest", lambda: newest(folder))
-    for written in (report.write, report.write_readme):
-        monkeypatch.setattr(written, "__defaults__", (tmp_path / WRITTEN[written.__name__],))
-    (tmp_path / "README.md").write_text("before\n{}\n{}\nafter\n".format(*report.README_MARKS))
+    monkeypatch.setattr(report.write, "__defaults__", (tmp_path / "RESULTS.md",))
+    readme = tmp_path / "README.md", tmp_path / "p95.svg"
+    monkeypatch.setattr(report.write_readme, "__defaults__", readme)
+    shutil.copyfile(ROOT / "README.md", readme[0])
     return folder
 
 

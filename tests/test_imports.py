@@ -1,6 +1,7 @@
 """The house stays as it is drawn: which part may import which. The picture is in docs/architecture.md."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from loadtests.bootstrap import ROOT
 
+PAGE = ROOT / "docs" / "architecture.md"
 ENTRY = "loadtests"
 """What is started from outside: the modules at the top of loadtests/."""
 GROUND = "loadtests.bootstrap"
@@ -78,6 +80,44 @@ def test_nobody_imports_what_it_may_not() -> None:
     assert [wrong for path in files() for wrong in wrong_imports(path, (ROOT / path).read_text())] == []
 
 
+def shown() -> dict[str, set[str]]:
+    """Return MAY_IMPORT by the short names of docs/architecture.md, which tells of the ground in words."""
+    names = {part: "entry" if part == ENTRY else part.removeprefix(f"{ENTRY}.") for part in MAY_IMPORT}
+    return {
+        names[part]: {names[each] for each in allowed - {GROUND}}
+        for part, allowed in MAY_IMPORT.items()
+        if part != GROUND
+    }
+
+
+def reached(arrows: dict[str, set[str]], starts: set[str]) -> set[str]:
+    """Return all that can be reached from `starts`, and these."""
+    seen, to_see = set[str](), starts
+    while to_see:
+        seen |= to_see
+        to_see = set[str]().union(*(arrows[each] for each in to_see)) - seen
+    return seen
+
+
+def test_the_picture_has_the_arrows_without_a_way_round() -> None:
+    arrows = shown()
+    direct = {
+        (part, each)
+        for part, allowed in arrows.items()
+        for each in allowed
+        if each not in reached(arrows, allowed - {each})
+    }
+    drawn = re.findall(r"^    (\w+) --> (\w+)$", PAGE.read_text(), re.MULTILINE)
+    assert sorted(drawn) == sorted(direct)
+    named = set(re.findall(r"^    (\w+)\[", PAGE.read_text(), re.MULTILINE))
+    assert named == set(arrows)
+
+
+def test_the_page_tells_who_may_import_whom() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", PAGE.read_text(), re.MULTILINE)
+    assert {part: set(re.findall(r"`(\w+)`", cells)) for part, cells in rows} == shown()
+
+
 def test_every_part_has_files() -> None:
     assert {part_of(".".join(path.with_suffix("").parts)) for path in files()} == set(MAY_IMPORT)
 
@@ -85,11 +125,7 @@ def test_every_part_has_files() -> None:
 def test_it_runs_one_way() -> None:
     """No part can be reached from itself."""
     for part, allowed in MAY_IMPORT.items():
-        seen, to_see = set[str](), {*allowed}
-        while to_see:
-            seen |= to_see
-            to_see = set[str]().union(*(MAY_IMPORT[each] for each in to_see)) - seen
-        assert part not in seen
+        assert part not in reached(MAY_IMPORT, allowed)
 
 
 @pytest.mark.parametrize(

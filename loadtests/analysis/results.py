@@ -183,6 +183,6 @@ class Results(TypedDict):
     capacity: list[Capacity]
 
 
-def newest(folder: Path = RESULTS) -> Path | None:
-    """Return the newest run's file; None without any run. The name of a run begins with its time."""
-    return max(folder.glob(f"*/{FILE}"), default=None, key=lambda path: path.parent.name)
+def newest(folder: Path = RESULTS, profile: str = "*") -> Path | None:
+    """Return the newest run's file; None without any run. A run is named after its time and its profile."""
+    return max(folder.glob(f"*-{profile}/{FILE}"), default=None, key=lambda path: path.parent.name)

@@ -30,6 +30,10 @@ class Profile:
     """What goes before, with the first level's users: reconciled, but in no level."""
     think_seconds: float = MEAN_THINK_SECONDS
     """On average, of the closed model; 0: the next event at once, so that the users are a saturation."""
+    about: str = ""
+    """What the reports say of it."""
+    pairs: int = 0
+    """How many trials of each twin the bench makes, unless it is told; 0: none of the bench's profiles."""
 
     @property
     def seconds(self) -> float:
@@ -105,6 +109,8 @@ RAMP = Profile(
     "ramp",
     # 10 users send too little for a percentile in the seconds that are enough for the others.
     (*_users(10, seconds=10.5), *_users(50, 100, 200, 500, seconds=6)),
+    about="More and more users; a closed model.",
+    pairs=3,
 )
 SPIKE = Profile(
     "spike",
@@ -113,15 +119,37 @@ SPIKE = Profile(
         PlannedLevel("1000 users", 1000, 10, 0),  # the beginning is what a spike is about
         PlannedLevel("10 users after", 10, 15, 0),
     ),
+    about="A few users, suddenly a hundred times as many, then the few again; a closed model.",
+    pairs=3,
 )
-SOAK = Profile("soak", _users(100, seconds=30 * 60))
-SMOKE = Profile("smoke", _users(5, 20, seconds=2, start_up_seconds=0.5), warm_up_seconds=1)
+SOAK = Profile(
+    "soak",
+    _users(100, seconds=30 * 60),
+    about="The same users for a long time; a closed model.",
+    pairs=1,
+)
+SMOKE = Profile(
+    "smoke",
+    _users(5, 20, seconds=2, start_up_seconds=0.5),
+    warm_up_seconds=1,
+    about="Seconds only, to see that everything works: its figures mean nothing.",
+    pairs=1,
+)
+KNEE = Profile(
+    "knee",
+    (),  # drawn up by the search, rate by rate
+    about="Requests come at a fixed rate, whether or not the ones before were answered; an open model.",
+    pairs=3,
+)
 SATURATED = Profile(
     "saturated", _users(50, seconds=6, start_up_seconds=0.5), warm_up_seconds=2, think_seconds=0
 )
 MINUTE = replace(SATURATED, name="minute", levels=_users(50, seconds=60, start_up_seconds=0.5))
 CROWD = Profile("crowd", _users(200, 500, seconds=5))
 PROFILES = {profile.name: profile for profile in (RAMP, SPIKE, SOAK, SMOKE, SATURATED, MINUTE, CROWD)}
+"""What can be sent as it stands."""
+BENCHED = {profile.name: profile for profile in (*PROFILES.values(), KNEE) if profile.pairs}
+"""What the bench makes trials of."""
 OF_KNEE = " % of the knee"
 """The end of the name of a level that is at a share of its twin's own knee."""
 OPEN = "open"

@@ -1,59 +1,30 @@
-"""RESULTS.md, the README's short result, report.html and results.csv, from the newest results.json.
+"""RESULTS.md, the README's figures and picture, report.html and results.csv, made of results.
 
-Nothing in them but what is in that file: no figure, and no sentence about figures, comes from anywhere else.
+No figure in them, and no sentence about figures, comes from anywhere but the results.
 """
 
 import json
 from pathlib import Path
 
-from loadtests.analysis.results import Results, newest
-from loadtests.analysis.stats import PAIRS_FOR_AN_INTERVAL
-from loadtests.analysis.summary import profiles
+from loadtests.analysis.results import RESULTS, Results, newest
 from loadtests.bootstrap import ROOT
-from loadtests.report import page, spreadsheet
-from loadtests.report.cost import cost, time_spent, until_recorded
-from loadtests.report.knee import open_model
-from loadtests.report.latency import chart_of, curves, percentiles, rates
-from loadtests.report.trials import counts, every_trial, machine
-from loadtests.report.verdict import verdict
+from loadtests.report import document, front, page, picture, spreadsheet
+from loadtests.report.breaks import Offered
+from loadtests.report.marks import between
+from loadtests.report.soak import soaked
 
 REPORT = ROOT / "RESULTS.md"
 README = ROOT / "README.md"
-README_MARKS = ("<!-- result: written by `make report` -->", "<!-- /result -->")
-ABOUT = {
-    "ramp": "More and more users; a closed model.",
-    "spike": "A few users, suddenly a hundred times as many, then the few again; a closed model.",
-    "soak": "The same users for a long time; a closed model.",
-    "smoke": "Seconds only, to see that everything works: its figures mean nothing.",
-    "knee": "Requests come at a fixed rate, whether or not the ones before were answered; an open model.",
-}
-GUIDE = f"""## How to read it
-
-- **Latency**: each request's own time, of successful requests only, in milliseconds; the exact percentile of
-  each trial, the median of the trials. "-": nothing valid, or too few requests for it (2,000 for a p95,
-  10,000 for a p99).
-- **Floor**: the same load against a handler that does nothing: how much of a figure is the harness.
-- **Ratio**: the median of the ratios of the pairs, with an interval of that median; fewer than
-  {PAIRS_FOR_AN_INTERVAL} pairs have none.
-- **A/A band**: what a twin differs by from itself. A ratio whose interval holds 1, or lies inside that band,
-  is marked indistinguishable.
-- **Closed model**: a user waits for its answer, thinks 100 ms on average, and sends the next event, so a slow
-  twin is asked less often. **Open model**: requests come at their rate, and a latency counts from when a
-  request was due.
-- **Counts**: every event of every trial, invalid ones and warm-up too, compared fingerprint by fingerprint
-  after the drain. Lost: acknowledged, not recorded. Extra: recorded, though neither acknowledged nor
-  unanswered. Unanswered: no answer, or 503.
-- **Until it is in MySQL**: an answer is not the end of the work. A probe sends two new events a second and
-  looks for them every 50 ms. The drain is from the end of the load until MySQL's total no longer changes.
-- **Cost**: from before the load to the end of the drain; of invalid trials nothing.
-- **Where the time goes**: the client's mean is of the measured levels, the others are the app's own metrics
-  over the whole trial. What the app does not see is the way to it, and the wait to be served."""
+METHOD = ROOT / "docs" / "method.md"
+PICTURE = ROOT / "docs" / "images" / "p95.svg"
+LADDER = RESULTS / "ladder"
+GROWTH = RESULTS / "growth" / "growth.json"
 
 
 def write(path: Path = REPORT) -> None:
     """Write the newest run's report, page and CSV. Raises FileNotFoundError where there is no run."""
     source, results = _newest()
-    path.write_text(render(results))
+    path.write_text(document.render(results))
     write_beside(source, results)
 
 
@@ -63,69 +34,34 @@ def write_beside(source: Path, results: Results) -> None:
     spreadsheet.write(source.with_suffix(".csv"), results)
 
 
-def write_readme(path: Path = README) -> None:
-    """Put the newest run's short result between the marks in the README. Raises FileNotFoundError."""
-    path.write_text(with_result(path.read_text(), _newest()[1]))
+def write_readme(readme: Path = README, drawn: Path = PICTURE) -> None:
+    """Put the newest figures between the marks in the README, and draw them. Raises FileNotFoundError."""
+    results, ladder = _newest()[1], newest(LADDER)
+    text = front.with_figures(readme.read_text(), results, read(ladder) if ladder else None, rising())
+    readme.write_text(text)
+    drawn.write_text(picture.draw(results))
+
+
+def read(source: Path) -> Results:
+    results: Results = json.loads(source.read_text())
+    return results
+
+
+def write_soak(page: Path = METHOD) -> None:
+    """Put the newest soak's figures between the marks in docs/method.md, where there is one."""
+    source = newest(profile="soak")
+    if source:
+        page.write_text(between(page.read_text(), "soak", soaked(read(source))))
+
+
+def rising(path: Path = GROWTH) -> list[Offered]:
+    """Return the naive twin's points of the growth study; none where it has not been made."""
+    raw = json.loads(path.read_text()) if path.exists() else {}
+    return list(raw["rate_naive"]["values"]) if "rate_naive" in raw else []
 
 
 def _newest() -> tuple[Path, Results]:
     source = newest()
     if source is None:
         raise FileNotFoundError("no results yet: `make bench` makes some")
-    results: Results = json.loads(source.read_text())
-    return source, results
-
-
-def render(results: Results) -> str:
-    """Return the report as Markdown; the same results always give the same text."""
-    sections = [_head(results), *(_profile(results, each) for each in profiles(results))]
-    return "\n\n".join([*sections, every_trial(results), machine(results["environment"])]) + "\n"
-
-
-def with_result(readme: str, results: Results) -> str:
-    before, start, rest = readme.partition(README_MARKS[0])
-    _, end, after = rest.partition(README_MARKS[1])
-    return f"{before}{start}\n{_short(results)}\n{end}{after}"
-
-
-def _head(results: Results) -> str:
-    third = f"`other` is the implementation at {results['host']}.\n" if results["host"] else ""
-    return f"""# Results
-
-{verdict(results)}
-
-Run `{results["run"]}`, started {results["started_at"]}, {results["seconds"]:.0f} s long;
-commit `{results["commit"]}`, profile `{results["profile"]}`, seed {results["seed"]}.
-{third}To repeat it: `{results["command"]}`.
-How it was measured, and what makes a trial count: [docs/method.md](docs/method.md).
-
-Made by `make report` from `loadtests/results/{results["run"]}/results.json`; do not edit. Beside it are
-`report.html` with charts, and `results.csv` for a spreadsheet; [schema.json](loadtests/results/schema.json)
-describes every field.
-
-{GUIDE}"""
-
-
-def _profile(results: Results, profile: str) -> str:
-    if profile == "knee":
-        latency = [open_model(results)]
-    else:
-        latency = [
-            *(percentiles(results, profile, name) for name in ("p95", "p99")),
-            *curves(results, profile),
-            rates(results, profile),
-        ]
-    after = (each(results, profile) for each in (counts, until_recorded, cost, time_spent))
-    return "\n\n".join([f"## {profile}", ABOUT.get(profile, ""), *latency, *after])
-
-
-def _short(results: Results) -> str:
-    first = profiles(results)[0]
-    return f"""{verdict(results)}
-
-{percentiles(results, first, "p95", title=False)}
-
-{chart_of(results, first)}
-
-p95 in milliseconds, on {results["environment"]["cores"]} cores; floor: a handler that does nothing.
-Run `{results["run"]}`; all its figures, and what was left out and why: [RESULTS.md](RESULTS.md)."""
+    return source, read(source)

@@ -4,11 +4,12 @@ import json
 import sys
 
 from loadtests.analysis.results import FILE, RESULTS
-from loadtests.report import write, write_beside, write_readme
+from loadtests.report import write, write_beside, write_readme, write_soak
 
 try:
     write()
     write_readme()
+    write_soak()
 except FileNotFoundError as error:
     sys.exit(f"report: {error}")
 for source in sorted(RESULTS.rglob(FILE)):

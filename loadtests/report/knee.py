@@ -1,5 +1,6 @@
 """The section of RESULTS.md about the open model: what rate each twin keeps up with, and how fast it is."""
 
+from loadtests.analysis.overload import LEAST_ACHIEVED, MOST_P95_MS
 from loadtests.analysis.results import Results
 from loadtests.analysis.summary import (
     LevelId,
@@ -20,8 +21,8 @@ PROFILE = "knee"
 
 
 def open_model(results: Results) -> str:
-    return f"""The knee is the highest rate that a twin keeps up with: p95 under 50 ms, at least 99 % of
-the offered rate, and a backlog that does not grow.
+    return f"""The knee is the highest rate that a twin keeps up with: p95 under {MOST_P95_MS:.0f} ms,
+at least {LEAST_ACHIEVED:.0%} of the offered rate, and a backlog that does not grow.
 
 ### Requests per second that each one keeps up with
 
@@ -31,7 +32,7 @@ the offered rate, and a backlog that does not grow.
 
 ### Latency up to its own knee, in milliseconds
 
-Each one's rate is another, so these are no comparison.
+Each one's rates are shares of its own knee, so these figures are not compared.
 
 {_shares(results)}
 

@@ -1,12 +1,10 @@
 """The sections of RESULTS.md about latencies and rates."""
 
 from collections.abc import Mapping
-from itertools import pairwise
 
 from loadtests.analysis.results import Comparison, Results, Trial
 from loadtests.analysis.summary import (
     LevelId,
-    ends,
     failures,
     level_ids,
     level_percentile,
@@ -14,20 +12,18 @@ from loadtests.analysis.summary import (
     over_levels,
     over_trials,
     subjects,
-    users_of,
 )
-from loadtests.load.subjects import FLOOR, compared
-from loadtests.report.markdown import chart, table
+from loadtests.load.subjects import compared
+from loadtests.report.markdown import table
 from loadtests.report.numbers import factor, number
 from loadtests.report.verdict import spread
 
 TENTH = 10
 
 
-def percentiles(results: Results, profile: str, name: str, title: bool = True) -> str:
+def percentiles(results: Results, profile: str, name: str) -> str:
     """Return one percentile of every level of a closed model, with its ratios."""
-    head = f"### {name} in milliseconds\n\n" if title else ""
-    return head + ratios(results, level_ids(results, profile), name)
+    return f"### {name} in milliseconds\n\n{ratios(results, level_ids(results, profile), name)}"
 
 
 def ratios(results: Results, levels: list[LevelId], name: str) -> str:
@@ -66,31 +62,8 @@ def _ratio(found: Comparison | None, name: str) -> list[str]:
     return [factor(ratio["median"]), spread(ratio) + mark, f"{1 / band:.2f} to {band:.2f}" if band else "-"]
 
 
-def curves(results: Results, profile: str) -> list[str]:
-    """Return what shows how the latency develops: a chart over the users, or over the time of a soak."""
-    users = [users_of(results, level) for level in level_ids(results, profile)]
-    if len(users) > 1 and all(one < two for one, two in pairwise(users)):
-        return [chart_of(results, profile)]
-    return [_drift(results, profile)] if profile == "soak" else []
-
-
-def chart_of(results: Results, profile: str) -> str:
-    """Return a chart of the levels that have a p95 for both twins: Mermaid has no gaps."""
-    twins = ends(results) or ()
-    values = {
-        level: [level_percentile(results, subject, level, "p95") for subject in (*twins, FLOOR.name)]
-        for level in level_ids(results, profile)
-    }
-    known = {level: each for level, each in values.items() if None not in each[:2]}
-    if not known or not twins:
-        return "No level has a valid value for both twins, so there is no chart."
-    lines = [line for line in zip(*known.values(), strict=True) if None not in line]
-    title = f"p95 over users: {twins[0]} orange, {twins[1]} blue, floor grey"
-    axis = [users_of(results, level) for level in known]
-    return chart(title, axis, [[value or 0.0 for value in line] for line in lines])
-
-
-def _drift(results: Results, profile: str) -> str:
+def drift(results: Results, profile: str) -> str:
+    """Return whether a twin becomes slower with time: what a soak is about."""
     rows = [
         [name, *(number(over_trials(results, twin, value, profile), 1) for twin in subjects(results)[:-1])]
         for name, value in (("p95 in the first tenth", _first_tenth), ("p95 in the last tenth", _last_tenth))

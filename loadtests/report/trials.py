@@ -30,9 +30,9 @@ def every_trial(results: Results) -> str:
     )
     head = f"""## Every trial
 
-p95 in milliseconds, or the knee in requests per second; then the audit. Invalid trials and levels stay here,
-and are in no latency, rate or cost above. In a level of a twin the generator used at most {generator:.0%}
-of its core."""
+p95 in milliseconds, or the knee in requests per second; then the audit. Invalid trials and levels are listed
+here, too; they enter no latency, rate or cost above. In a level of a twin the generator used at most
+{generator:.0%} of its core."""
     tables = (f"### {each}\n\n{_trials(results, each)}" for each in profiles(results))
     return "\n\n".join([head, *tables])
 
@@ -80,6 +80,17 @@ def machine(about: Environment) -> str:
         ["MySQL connections of a twin's API", about["pool_size"]],
     ]
     return f"## Measured on\n\n{table(['', ''], rows)}"
+
+
+def machine_in_short(about: Environment) -> str:
+    """Return the machine for a page that is not RESULTS.md, where all of it stands."""
+    mysql, redis = about["mysql"].get("version", "?"), about["redis"].get("version", "?")
+    return f"""## Measured on
+
+{about["cpu"]}, {about["cores"]} cores; {about["system"]};
+Python {about["python"]}; MySQL {mysql}; Redis {redis}.
+Packages and settings are in the raw file, under `environment`; what each means for a result stands in
+[RESULTS.md](../RESULTS.md#measured-on)."""
 
 
 def _named(values: dict[str, str]) -> str:

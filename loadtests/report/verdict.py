@@ -41,13 +41,22 @@ def alarm(results: Results) -> str:
 
 def verdict(results: Results) -> str:
     """Return the result in a few sentences, whichever way it went."""
-    return " ".join(filter(None, [alarm(results), findings(results)]))
+    return " ".join(sentences(results))
+
+
+def sentences(results: Results) -> list[str]:
+    """Return the same one by one, the most important first."""
+    return [each for each in [alarm(results), *_findings(results)] if each]
 
 
 def findings(results: Results) -> str:
     """Return the verdict without its alarm, for an output that shows that one by itself."""
+    return " ".join(_findings(results))
+
+
+def _findings(results: Results) -> list[str]:
     missing = [f"Missing: {each}." for each in results.get("missing", [])]
-    return " ".join(filter(None, [*_found(results), *missing]))
+    return [each for each in [*_found(results), *missing] if each]
 
 
 def _found(results: Results) -> list[str]:

@@ -26,7 +26,7 @@ from loadtests.live.terminal import Display
 from loadtests.load.files import write_json
 from loadtests.report.markdown import table
 from loadtests.report.numbers import number
-from loadtests.report.trials import machine
+from loadtests.report.trials import machine_in_short
 from loadtests.stack import Stack, StackError
 from loadtests.stack.process import interrupted_by_signals, on_cpus
 from loadtests.trial import environment
@@ -196,8 +196,8 @@ def measured_on(study: str, raw: Raw) -> str:
 
 {table(["part", "started", "seconds", "commit", "seed"], rows)}
 
-Made by `make {study}` from `loadtests/results/{study}/{study}.json`; do not edit. `make {study} PARTS=...`
-measures some of the parts again.
+Made by `make {study}` from `loadtests/results/{study}/{study}.json`; do not edit.
+`make {study} PARTS=...` measures only the parts that are named again.
 
-{machine(newest["environment"])}
+{machine_in_short(newest["environment"])}
 """

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from loadtests.analysis.pairs import FLOORS
 from loadtests.analysis.results import Turn
-from loadtests.load.profiles import PROFILES, PlannedLevel, Profile
+from loadtests.load.profiles import BENCHED, PROFILES, PlannedLevel, Profile
 from loadtests.load.workload import stream
 
 KNEE = "knee"
 FULL = "full"
-PAIRS = {"ramp": 3, "spike": 3, "soak": 1, "knee": 3, "smoke": 1, "full": 12}
+PAIRS = {name: profile.pairs for name, profile in BENCHED.items()} | {FULL: 12}
 """Trials of each twin, by what is asked for; of a full run, those of its ramp."""
 FLOOR_SECONDS = 60.0
 """Of a floor's level at most: a handler that does nothing is the same for half an hour."""

@@ -11,7 +11,8 @@ from rich.console import Console
 from loadtests import compare
 from loadtests.analysis.results import Results
 from loadtests.analysis.summary import broken_promises
-from loadtests.report import page, render, spreadsheet
+from loadtests.report import page, spreadsheet
+from loadtests.report.document import render
 from loadtests.report.terminal import show_results
 from loadtests.report.verdict import verdict
 from tests.samples import full

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from loadtests import report
-from loadtests.analysis.results import RESULTS, newest
+from loadtests.analysis.results import newest
 from loadtests.bootstrap import ROOT
-from loadtests.report import render, with_result
+from loadtests.report.document import render
 from tests.samples import full, level, other, results, trial
 
 
@@ -17,15 +17,6 @@ def test_results_md_is_what_the_newest_results_make() -> None:
     source = newest()
     assert source is not None
     assert (ROOT / "RESULTS.md").read_text() == render(json.loads(source.read_text()))
-
-
-def test_the_readme_shows_what_the_run_that_it_names_makes() -> None:
-    """The same as RESULTS.md: `make bench` writes both."""
-    readme = (ROOT / "README.md").read_text()
-    named = re.search(r"Run `(\S+)`", readme)
-    assert named is not None
-    source = RESULTS / named[1] / "results.json"
-    assert readme == with_result(readme, json.loads(source.read_text()))
 
 
 def test_the_newest_run_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,13 +88,6 @@ def test_too_few_requests_are_a_dash() -> None:
     assert "| 10 users before | - | - | 1.5 | - |  |  |" in render(full())
 
 
-def test_the_ramp_is_drawn_and_the_spike_is_not() -> None:
-    text = render(full())
-    assert text.count("```mermaid") == 1
-    assert 'x-axis "users" [10, 50, 100, 200, 500]' in text
-    assert "line [11.0, 15.0, 20.0, 30.0, 60.0]\n    line [1.5, 1.5, 1.5, 1.5, 1.5]" in text
-
-
 def test_the_knee_of_each_and_the_latency_below_it() -> None:
     text = render(full())
     assert "| naive_sync | 200 | p95 of 900 ms at the next rate |" in text
@@ -141,7 +125,6 @@ def test_what_is_invalid_is_shown_with_its_reason_and_in_no_figure() -> None:
     )
     assert "| 10 users | 30.0 | - | 1.5 | - |" in text
     assert "Nothing valid to compare" in text
-    assert "```mermaid" not in text
 
 
 def test_failures_are_named_by_kind() -> None:

@@ -292,9 +292,9 @@ def pasted(said: str) -> dict[str, Any]:
     return dict(json.loads(issue[end:])["data"])
 
 
-def test_the_lines_of_the_readme_work_when_they_are_pasted(stack: Stack, async_url: str) -> None:
-    readme = (ROOT / "README.md").read_text()
-    issue = pasted(readme.replace("localhost:9002", async_url))
+def test_the_lines_of_the_docs_work_when_they_are_pasted(stack: Stack, async_url: str) -> None:
+    commands = (ROOT / "docs" / "commands.md").read_text()
+    issue = pasted(commands.replace("localhost:9002", async_url))
     assert (issue["message"], issue["stackTrace"]) == ("boom", "at main (app.js:1)")
 
 

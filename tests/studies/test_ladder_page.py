@@ -4,7 +4,9 @@ import json
 from itertools import pairwise
 
 from loadtests.analysis.results import Results, newest
+from loadtests.bootstrap import ROOT
 from loadtests.load.subjects import RUNGS, SUBJECTS
+from loadtests.report.numbers import factor
 from loadtests.studies.ladder.page import FOLDER, PAGE, render
 from tests.samples import level, results, trial
 
@@ -29,6 +31,10 @@ def test_the_page_is_what_the_newest_run_makes() -> None:
     assert (PAGE.read_text() if PAGE.exists() else None) == made
 
 
+def test_make_ladder_measures_every_rung() -> None:
+    assert f"STEPS = {','.join(RUNGS)}\n" in (ROOT / "Makefile").read_text()
+
+
 def test_every_rung_is_described() -> None:
     assert RUNGS[0] == "naive_sync"
     assert RUNGS[-1] == "async_dedup"
@@ -38,16 +44,27 @@ def test_every_rung_is_described() -> None:
 
 def test_the_rung_that_bought_most_is_named() -> None:
     text = render(ladder())
-    assert "At 500 users the rung `group_upsert` bought most" in text
-    assert "has 10.00 times its p95, 66% of the way on a logarithmic scale. " in text
-    assert "All rungs, in their order: 2.00 x 10.00 x 0.80 x 2.00." in text
+    assert "At 500 users `group_upsert` is about 10 times faster than the rung before" in text
+    assert (
+        ": most of the gain. All rungs, each against the one before: `upsert` about 2.0 times faster, "
+        in text
+    )
+    assert "`redis_count` about 1.2 times slower, `async_dedup` about 2.0 times faster." in text
+
+
+def test_the_largest_of_many_steps_is_not_called_most_of_the_gain() -> None:
+    alike = ladder()
+    for each in alike["trials"]:
+        each["levels"][-1] = level(500, 400.0 / 2 ** RUNGS.index(each["twin"]))
+    assert "most of the gain" not in render(alike)
+    assert "about 2.0 times faster than the rung before, by p95: the largest step." in render(alike)
 
 
 def test_the_ratio_is_that_of_the_rung_before() -> None:
     text = render(ladder())
     for before, rung in pairwise(P95S):
-        ratio = P95S[before] / P95S[rung]
-        assert f"| `{rung}` | {ratio:.2f} ({ratio:.2f} to {ratio:.2f}) |" in text
+        ratio = factor(P95S[before] / P95S[rung])
+        assert f"| `{rung}` | {ratio} ({ratio} to {ratio}) |" in text
 
 
 def test_the_figures_are_those_of_the_trials() -> None:

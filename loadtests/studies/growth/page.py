@@ -8,13 +8,26 @@ from pathlib import Path
 
 from loadtests.analysis.results import RESULTS
 from loadtests.analysis.summary import per_thousand, server_per_thousand
-from loadtests.report.markdown import chart, table
+from loadtests.report.markdown import table
 from loadtests.report.numbers import number
 from loadtests.studies.growth.point import Point
 from loadtests.studies.growth.series import SERIES
 from loadtests.studies.study import Raw, measured_on
 
 WORDS = RESULTS / "growth"
+CHART = """```mermaid
+---
+config:
+  themeVariables:
+    xyChart:
+      plotColorPalette: "#d55e00"
+---
+xychart-beta
+    title "{title}"
+    x-axis "{x}" [{axis}]
+    y-axis "milliseconds"
+    line [{curve}]
+```"""
 PROCESSES = ("app", "worker", "scheduler", "mysql", "redis", "generator")
 
 
@@ -22,12 +35,14 @@ def render(raw: Raw, words: Path = WORDS) -> str:
     sections = "\n\n".join(_series(name, raw[name]["values"], words) for name in SERIES if name in raw)
     return f"""# How cost grows
 
-One thing is varied at a time, in an open model: requests come at a fixed rate, whether or not the ones before
-were answered, and a latency counts from when a request was due. Each point is a fresh twin on fresh servers,
-which share all cores but the generator's. CPU is counted until the last count is in MySQL, so with digest and
-flush. Every event is audited. One trial per point: a point that stands alone may be a hiccup of the machine.
-The knees are those of [RESULTS.md](../RESULTS.md) at the time, unless `--knees` told others; what is offered
-differs from the share by chance, since arrivals are random.
+One thing is varied at a time. The model is open: requests come at a fixed rate, whether or not the ones
+before were answered, and a latency counts from when a request was due. The knee is the highest rate that a
+twin keeps up with. The rates below are shares of the knees of [RESULTS.md](../RESULTS.md) at the time, unless
+`--knees` named others. Arrivals are random, so what was offered differs a little from the share.
+
+Each point is a fresh twin on fresh servers, which share all cores but the generator's. CPU is counted until
+the last count is in MySQL, so digest and flush are in it. Every event is audited. There is one trial per
+point: a point that stands out alone may be a hiccup of the machine.
 
 {sections}
 
@@ -47,11 +62,12 @@ def _charts(name: str, points: Sequence[Point]) -> list[str]:
     drawn = [(point, p95) for point in points if point["valid"] and (p95 := p95_of(point)) is not None]
     if not drawn:
         return ["No point is valid, so there is no plot."]
-    series, axis = SERIES[name], [f"{point['x']:,}" for point, _ in drawn]
+    series, axis = SERIES[name], ", ".join(f'"{point["x"]:,}"' for point, _ in drawn)
     costs = [server_per_thousand(point) or 0.0 for point, _ in drawn]
+    p95s, cpu = ", ".join(f"{p95:.1f}" for _, p95 in drawn), ", ".join(f"{cost:.3f}" for cost in costs)
     return [
-        chart(f"p95 over {series.axis}", axis, [[p95 for _, p95 in drawn]], series.axis),
-        chart(f"CPU per event over {series.axis}", axis, [costs], series.axis, digits=3),
+        CHART.format(title=f"{what} over {series.axis}", x=series.axis, axis=axis, curve=curve)
+        for what, curve in (("p95", p95s), ("CPU per event", cpu))
     ]
 
 

@@ -37,9 +37,9 @@ SERIES = {
         "Distinct fingerprints",
         "fingerprints",
         (1_000, 10_000, 100_000, 1_000_000),
-        "7 in 10 events are drawn from so many fingerprints, all of which are in MySQL when the load\n"
-        "begins; 3 in 10 are new. The rows were written by one INSERT without the API, which takes each for\n"
-        "new once: the more there are, the more of their events go through the digest. 50 % of the knee.",
+        "7 in 10 events are drawn from so many fingerprints; 3 in 10 are new. All of the former are in\n"
+        "MySQL when the load begins. One INSERT wrote them, not the API, so the API takes each for new\n"
+        "once: the more there are, the more events go through the digest. The rate is 50 % of the knee.",
         share=lambda _: 50,
         mix=Mix,
     ),
@@ -47,7 +47,7 @@ SERIES = {
         "Size of the stack trace",
         "bytes",
         (100, 1_024, 8_192, 65_536),
-        "All events have a stack trace of so many bytes. 25 % of the knee.",
+        "All events have a stack trace of so many bytes. The rate is 25 % of the knee.",
         share=lambda _: 25,
         mix=lambda size: Mix(POOL_SIZE, trace_bytes=size),
     ),
@@ -55,7 +55,8 @@ SERIES = {
         "Size of the message",
         "characters",
         (100, 500),
-        "All events have a message of so many characters, and a stack trace of 100 bytes. 25 % of the knee.",
+        "All events have a message of so many characters, and a stack trace of 100 bytes.\n"
+        "The rate is 25 % of the knee.",
         share=lambda _: 25,
         mix=lambda size: Mix(POOL_SIZE, message_chars=size, trace_bytes=100),
     ),
@@ -63,8 +64,8 @@ SERIES = {
         "Processes of the API",
         "processes",
         (1, 2, 4),
-        "`TWINS_WORKERS`; all share the servers' cores with worker, scheduler, MySQL and Redis. 50 % of\n"
-        "the knee of one process.",
+        "`TWINS_WORKERS`. The API's processes share the servers' cores with worker, scheduler, MySQL and\n"
+        "Redis. The rate is 50 % of the knee of one process.",
         share=lambda _: 50,
         settings=lambda processes: {"workers": processes},
     ),

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from itertools import pairwise
-from math import log
 
 from loadtests.analysis.pairs import compare
 from loadtests.analysis.results import RESULTS, Comparison, Ratio, Results, newest
@@ -19,8 +18,9 @@ from loadtests.analysis.summary import (
 from loadtests.bootstrap import ROOT
 from loadtests.load.subjects import RUNGS, SUBJECTS
 from loadtests.report.markdown import table
-from loadtests.report.numbers import number, short
-from loadtests.report.trials import every_trial, machine
+from loadtests.report.numbers import factor, number, short
+from loadtests.report.rungs import best_of, faster, gains, heaviest
+from loadtests.report.trials import every_trial, machine_in_short
 
 FOLDER = RESULTS / "ladder"
 PAGE = ROOT / "docs" / "ladder.md"
@@ -36,7 +36,7 @@ def write() -> None:
 
 
 def render(results: Results) -> str:
-    """Return the page; of a run of all rungs, whose first profile is shown."""
+    """Return the page of a run of all rungs, whose first profile is shown."""
     profile = profiles(results)[0]
     levels = level_ids(results, profile)
     found = [
@@ -46,57 +46,48 @@ def render(results: Results) -> str:
     ]
     return f"""# The ladder between the twins
 
-{_sentence(found, levels[-1])}
+{_sentence(results)}
 
 {table(["rung", "what it does"], [[f"`{name}`", SUBJECTS[name].about] for name in RUNGS])}
 
-Each takes its twin's app and changes one part: `loadtests/studies/ladder/`. They ran interleaved, under one
-profile, with the same seeded events, and every event of every trial was audited: [method.md](method.md).
+Each rung takes its twin's app and changes one part: the code is in `loadtests/studies/ladder/`. All rungs ran
+interleaved, under one profile, with the same seeded events. Every event was audited: [method.md](method.md).
 
 ## What each rung reaches
 
 {_figures(results, profile, levels)}
 
-p95 in milliseconds and requests per second: median of the valid trials. CPU: of all processes but the
-generator. Lost: in all trials. "-": nothing valid, or fewer than 2,000 requests.
+p95 is in milliseconds. It and the requests per second are medians of the valid trials. CPU is that of all
+processes but the generator. Lost counts are summed over all trials. "-" means nothing valid, or fewer than
+2,000 requests.
 
 ## What each rung bought: how many times better than the rung before
 
 {_ratios(results, profile, levels, found)}
 
-p95 and CPU: the figure of the rung before over its own; requests: its own over that of the rung before. Of
-p95 it is the median of the ratios of the pairs, in brackets its interval, with fewer than 6 pairs the
-smallest and the largest; of the others it is the ratio of the medians.
+Above 1 is better than the rung before, below 1 is worse. For p95 the ratio is taken pair by pair. Its median
+is shown, and in brackets its interval; with fewer than 6 pairs, too few for an interval, the smallest and
+the largest. For requests and CPU it is the ratio of the medians.
 
 Run `{results["run"]}`, commit `{results["commit"]}`; to repeat it: `make ladder`. Made from
 `loadtests/results/ladder/{results["run"]}/results.json`; do not edit.
 
 {every_trial(results)}
 
-{machine(results["environment"])}
+{machine_in_short(results["environment"])}
 """
 
 
-def _sentence(found: list[Comparison], last: LevelId) -> str:
-    """Shares are on a logarithmic scale, on which the rungs' factors add up."""
-    factors = {
-        each["twins"][1]: each["p95_ratio"]["median"]
-        for each in found
-        if each["level"] == last.name and each["p95_ratio"]
-    }
-    if len(factors) < len(RUNGS) - 1:
-        return f"At {last.name} not every rung has a valid p95, so none can be said to have bought most."
-    best = max(factors, key=factors.__getitem__)
-    total = sum(map(log, factors.values()))
-    product = f"{' x '.join(f'{factor:.2f}' for factor in factors.values())}"
-    share = (
-        f", {log(factors[best]) / total:.0%} of the way on a logarithmic scale"
-        if total > 0 and factors[best] > 1
-        else ""
-    )
+def _sentence(results: Results) -> str:
+    gained, level = gains(results), heaviest(results)
+    if not gained:
+        return f"At {level.name} not every rung has a valid p95, so none can be said to have bought most."
+    best, most = best_of(gained)
+    share = "most of the gain" if most else "the largest step"
+    steps = ", ".join(f"`{rung}` {faster(ratio)}" for rung, ratio in gained.items())
     return (
-        f"At {last.name} the rung `{best}` bought most: the rung before has {factors[best]:.2f} times its "
-        f"p95{share}. All rungs, in their order: {product}."
+        f"At {level.name} `{best}` is {faster(gained[best])} than the rung before, by p95: {share}. "
+        f"All rungs, each against the one before: {steps}."
     )
 
 
@@ -131,7 +122,7 @@ def _ratios(results: Results, profile: str, levels: list[LevelId], found: list[C
 
 
 def _ratio(found: Ratio | None) -> str:
-    return f"{found['median']:.2f} ({found['low']:.2f} to {found['high']:.2f})" if found else "-"
+    return f"{factor(found['median'])} ({factor(found['low'])} to {factor(found['high'])})" if found else "-"
 
 
 def _rate(results: Results, level: LevelId) -> Figure:

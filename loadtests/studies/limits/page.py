@@ -17,19 +17,19 @@ LINEAR = 0.8
 HOW = """## How
 
 The servers are on one core, the load generator is on another. Everything runs: Redis with `appendfsync
-always`, worker, scheduler, MySQL, metrics. Every event of every trial is audited; what is invalid is listed
-below, and is in no figure.
+always`, worker, scheduler, MySQL, metrics. Every event of every trial is audited. An invalid trial is listed
+below with its reason, and enters no figure.
 
-- **Saturation**: 50 connections that send the next event as soon as they are answered; 7 in 10 events are
-  repeated ones. In pairs with a handler that does nothing, on the same server. Where the generator's core is
-  full beside that handler, its rate is too low, and the ratio too high.
-- **CPU per event**: until the drain is over, so with digest and flush. The generator's is that of its own
-  process, over its requests.
-- **Users**: they think 100 ms on average.
-- **Flush, digest**: Redis is filled through the API's own buffer class, without HTTP. Then there is one
-  flush, or one digest, on the servers' core. New rows: the fingerprints are not in the table yet. First
-  events have a stack trace of about 1 kB.
-- **Memory**: of Redis's data set, for a fingerprint's count in the buffer.
+- **Saturation**: 50 connections send the next event as soon as they are answered. 7 in 10 events are repeated
+  ones. Each trial is a pair with a handler that does nothing, on the same server. That handler can fill the
+  generator's core. Its rate is then too low, and the ratio too high.
+- **CPU per event**: counted until the drain is over, so digest and flush are in it. The generator's is that
+  of its own process, over its requests.
+- **Users**: each thinks 100 ms on average between two events.
+- **Flush, digest**: the API's own buffer class fills Redis, without HTTP. Then one flush, or one digest, runs
+  on the servers' core. "New rows" means that the fingerprints are not in the table yet. First events have a
+  stack trace of about 1 kB.
+- **Memory**: of Redis' data set, for one fingerprint's count in the buffer.
 - **Start**: from the start of the process to the first 200 of `/api/v1/ready`."""
 
 
@@ -188,8 +188,8 @@ def _left_out(raw: Raw) -> str:
 
 {lines}
 
-That the generator's core is full leaves out a level of users, and nothing of the saturation, where it is
-shown above."""
+A level of users in which the generator's core is full is left out. The saturation keeps such trials: the
+table above shows how full the core was."""
 
 
 def _rate(trial: Trial) -> float:
