@@ -22,7 +22,7 @@ from async_dedup.status import add_pending, check_health, flush_age, observe
 from shared import exposition, listing, metrics
 from shared.answer import JSON, acknowledged, success, unavailable
 from shared.db import make_engine, ping
-from shared.event import PATH, check_head, parse
+from shared.event import PATH, check_head, decoded, parse
 from shared.fingerprint import PATTERN
 from shared.health import Ready, mysql_health
 from shared.settings import Settings
@@ -60,8 +60,10 @@ def create_app() -> FastAPI:
 
     @app.post(PATH, **docs.LOG_EVENT)
     async def log_event(request: Request) -> Response:
-        check_head(*read_head(request.scope))
-        kept_at = await ingest(parse(await read_body(request.receive)))
+        content_type, content_length, content_encoding = read_head(request.scope)
+        check_head(content_type, content_length, content_encoding)
+        body = decoded(await read_body(request.receive), content_encoding)
+        kept_at = await ingest(parse(body))
         return Response(acknowledged("queued", kept_at), media_type=JSON)
 
     # The routes below are plain functions: FastAPI runs them in threads, so they may block.

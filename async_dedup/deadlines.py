@@ -1,0 +1,55 @@
+"""Deadlines for what a client has to do next: one look a second at all connections, no timer for a request."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+from weakref import WeakKeyDictionary
+
+INTERVAL = 1.0
+
+
+class Watched(Protocol):
+    """A connection."""
+
+    def waits_for(self) -> tuple[object, float] | None:
+        """Return what the client has to do, and the seconds that it has for it."""
+        ...
+
+    def expire(self) -> None: ...
+
+
+class Sweep:
+    """Looks for as long as there is a connection."""
+
+    def __init__(self, call_later: Callable[[float, Callable[[], None]], object]) -> None:
+        self._call_later = call_later
+        self._since: dict[Watched, tuple[object, float]] = {}
+
+    def add(self, watched: Watched, now: float) -> None:
+        if not self._since:
+            self._call_later(INTERVAL, self._look)
+        self._since[watched] = (None, now)
+
+    def discard(self, watched: Watched) -> None:
+        self._since.pop(watched, None)
+
+    def _look(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for watched, (task, since) in list(self._since.items()):
+            waits_for = watched.waits_for()
+            if waits_for is None or waits_for[0] != task:
+                self._since[watched] = (waits_for and waits_for[0], now)
+            elif now - since >= waits_for[1]:
+                self._since[watched] = (None, now)
+                watched.expire()
+        if self._since:
+            self._call_later(INTERVAL, self._look)
+
+
+SWEEPS: "WeakKeyDictionary[asyncio.AbstractEventLoop, Sweep]" = WeakKeyDictionary()
+
+
+def sweep_of(loop: asyncio.AbstractEventLoop) -> Sweep:
+    if loop not in SWEEPS:
+        SWEEPS[loop] = Sweep(loop.call_later)
+    return SWEEPS[loop]
