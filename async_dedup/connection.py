@@ -18,6 +18,8 @@ HEAD_SECONDS = BODY_SECONDS = 10.0
 """A whole body of 256 KiB comes in that time at 26 KB/s. Beside a total no byte at a time holds a connection."""
 UNREAD_SECONDS = 10.0
 """In which a client must take something of what it is owed."""
+PIECE = MAX_HEAD
+"""Bytes of a packet that are parsed at once: a request that waits for another costs fifty times its own."""
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 8 * 1024 * 1024
 """What is still taken, and dropped, after the last answer: closed earlier, the kernel would drop the answer."""
@@ -41,13 +43,15 @@ class Connection(HttpToolsProtocol):
         self._last_word: Refused | None = None
         self._reason: Refused | None = None
         self._dropped = 0
+        self._rest = b""
+        self._taking = False
         self._quiet = 0  # bytes since the parser last told of anything
         self._before = 0  # bytes of the packet in which it did: its end may be the start of a head
         self._told = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.flow = Flow(transport)
+        self.flow = Flow(transport, lambda: bool(self.pipeline or self._rest))
         sweep_of(self.loop).add(self, self.loop.time())
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -57,13 +61,30 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.ended:
             self._drop(len(data))
-            return
+        elif self._rest or len(data) > PIECE:
+            self._rest += data
+            self._go_on()
+        else:
+            self._take(data)
+
+    def _go_on(self) -> None:
+        """Parse no further than to a request that has to wait: each costs fifty times its bytes."""
+        while self._rest and not self.pipeline and not self._taking:
+            piece, self._rest = self._rest[:PIECE], self._rest[PIECE:]
+            self._take(piece)
+        if self._rest:
+            self.flow.pause_reading()
+
+    def _take(self, data: bytes) -> None:
         self._quiet += len(data)
+        self._taking = True
         try:
             self._feed(data)
         except httptools.HttpParserError:
             self.refuse(self._reason or not_http())
             return
+        finally:
+            self._taking = False
         if self._told:
             self._told, self._quiet, self._before = False, 0, len(data)
         elif self._quiet > MAX_HEAD:  # in a body, of a chunk's extensions or of trailers
@@ -152,7 +173,7 @@ class Connection(HttpToolsProtocol):
 
     def refuse(self, refused: Refused | None) -> None:
         """End the connection: first the answers that are owed, then this one."""
-        self.ended, self._last_word = True, refused
+        self.ended, self._last_word, self._rest = True, refused, b""
         if self.partial and self._in_body:
             self._give_up_the_last()
         self.partial = False
@@ -187,17 +208,20 @@ class Connection(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.lingering or self.transport.is_closing():
             return
-        self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         elif self.ended:
             self._say_last_word()
+        elif self._rest:
+            self._go_on()
+        self.flow.resume_reading()
 
     def linger(self) -> None:
         """Nothing more is sent; the client may still be sending, and must not lose its answer over it."""
         if self.lingering or self.transport.is_closing():
             return
         self.ended = self.lingering = True
+        self._rest = b""
         self.pipeline.clear()
         self.transport.write_eof()
         self.flow.resume_reading()

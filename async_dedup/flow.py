@@ -1,6 +1,7 @@
 """Who does not read is not read from; and how uvicorn's cycle closes a connection without losing its answer."""
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
 class Flow(FlowControl):
     """Reads only while the client takes its answers, and nobody else holds the reading up."""
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, is_full: Callable[[], bool]) -> None:
         super().__init__(transport)
+        self._is_full = is_full
         self._held = False
 
     def pause_reading(self) -> None:
@@ -21,7 +23,7 @@ class Flow(FlowControl):
         self._settle()
 
     def resume_reading(self) -> None:
-        if self.read_paused:
+        if self.read_paused and not self._is_full():
             self._held = False
             self._settle()
 

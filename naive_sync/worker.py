@@ -32,13 +32,13 @@ class BoundedRequest(Request):  # type: ignore[misc]
     """Reads no more of a head than the contract allows, and trusts no header of a proxy."""
 
     def parse(self, unreader: Any) -> bytes:
-        head = bytearray()
-        while (end := head.find(b"\r\n\r\n")) < 0 and len(head) <= MAX_HEAD:
+        head, skipped = bytearray(), 0
+        while (end := head.find(b"\r\n\r\n")) < 0 and skipped + len(head) <= MAX_HEAD:
             self.read_into(unreader, head, stop=not head)
-            head = head.lstrip(b"\r\n")
+            skipped += len(head) - len(head := head.lstrip(b"\r\n"))
             if head.count(b"\n") != head.count(b"\r\n"):
                 break  # no head ends like that: gunicorn says so at once
-        if end > MAX_HEAD - 4 or (end < 0 and len(head) > MAX_HEAD):
+        if end > MAX_HEAD - 4 or (end < 0 and skipped + len(head) > MAX_HEAD):
             raise LimitRequestHeaders("head")
         unreader.unread(bytes(head))
         rest: bytes = super().parse(unreader)
