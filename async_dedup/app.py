@@ -54,7 +54,15 @@ def create_app() -> FastAPI:
         await async_buffer.close()
 
     metrics.show_requests()
-    app = HotPathAPI(title="Hot Path Twins", version="1", redirect_slashes=False, lifespan=lifespan)
+    app = HotPathAPI(
+        title="Hot Path Twins",
+        version="1",
+        description=docs.DESCRIPTION,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
     for error in ERRORS:
         app.add_exception_handler(error, answer_error)
 
@@ -99,6 +107,7 @@ def create_app() -> FastAPI:
             observe(buffer.state(), started)
         return Response(exposition.text(), headers={"Content-Type": exposition.CONTENT_TYPE})
 
+    docs.serve_docs(app)
     app.hot = short_way(ingest, "queued")
     answer_head(app)
     return app

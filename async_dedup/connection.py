@@ -1,10 +1,10 @@
-"""uvicorn's HTTP protocol, with what it leaves open on a connection: who may say what, how much, for how long.
+"""uvicorn's HTTP protocol, with what it leaves open: who may say what, how much, for how long.
 
 Exactly one answer for one request, in order; and bytes that are not a request are never taken for one.
 """
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -15,14 +15,14 @@ from shared.answer import JSON, Refused
 from shared.head import MAX_HEAD, body_ended, check_request, head_too_large, not_http, too_slow
 
 HEAD_SECONDS = BODY_SECONDS = 10.0
-"""A whole body of 256 KiB comes in that time at 26 KB/s. Beside a total no byte at a time holds a connection."""
+"""In all, not from byte to byte: 256 KiB come in that time at 26 KB/s, and a trickle holds no connection."""
 UNREAD_SECONDS = 10.0
 """In which a client must take something of what it is owed."""
 PIECE = MAX_HEAD
 """Bytes of a packet that are parsed at once: a request that waits for another costs fifty times its own."""
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 8 * 1024 * 1024
-"""What is still taken, and dropped, after the last answer: closed earlier, the kernel would drop the answer."""
+"""Still taken, and dropped, after the last answer: closed earlier, the kernel would drop the answer."""
 
 
 class Connection(HttpToolsProtocol):
@@ -123,7 +123,7 @@ class Connection(HttpToolsProtocol):
         if self._upgrade:
             return
         super().on_headers_complete()
-        self.cycle.transport = Lingering(self)
+        self.cycle.transport = cast(asyncio.Transport, Lingering(self))
         if self.parser.get_http_version() == "1.0" and self.parser.should_keep_alive():
             self.cycle.keep_alive = True
             self.cycle.default_headers = [*self.cycle.default_headers, (b"connection", b"keep-alive")]

@@ -1,4 +1,4 @@
-"""Deadlines for what a client has to do next: one look a second at all connections, no timer for a request."""
+"""Deadlines for what a client has to do next: one look a second at all connections, no timers."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Who does not read is not read from; and how uvicorn's cycle closes a connection without losing its answer."""
+"""Who does not read is not read from, and a cycle closes its connection without losing its answer."""
 
 import asyncio
 from collections.abc import Callable

@@ -23,13 +23,15 @@ from shared.head import MAX_HEAD, check_request, expectation_failed, head_too_la
 
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 8 * 1024 * 1024
-"""What is still taken, and dropped, after the last answer: closed earlier, the kernel would drop the answer."""
+"""Still taken, and dropped, after the last answer: closed earlier, the kernel would drop the answer."""
 MAX_LENGTH = 2**64 - 1
 """Of a Content-Length, as the async twin's parser has it."""
 
 
 class BoundedRequest(Request):  # type: ignore[misc]
     """Reads no more of a head than the contract allows, and trusts no header of a proxy."""
+
+    headers: list[tuple[str, str]]
 
     def parse(self, unreader: Any) -> bytes:
         head, skipped = bytearray(), 0
@@ -64,6 +66,8 @@ class BoundedParser(RequestParser):  # type: ignore[misc]
 
 class Worker(ThreadWorker):  # type: ignore[misc]
     """For `gunicorn --worker-class`."""
+
+    wsgi: Callable[..., Iterable[bytes]]
 
     def load_wsgi(self) -> None:
         super().load_wsgi()

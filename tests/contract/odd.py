@@ -30,7 +30,12 @@ ODD: dict[str, tuple[bytes, int]] = {
         200,
     ),
     "Upgrade: websocket": (
-        post("Connection: upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: eA==", "Sec-WebSocket-Version: 13"),
+        post(
+            "Connection: upgrade",
+            "Upgrade: websocket",
+            "Sec-WebSocket-Key: eA==",
+            "Sec-WebSocket-Version: 13",
+        ),
         200,
     ),
     "Upgrade, in chunks": (
