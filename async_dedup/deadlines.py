@@ -24,16 +24,22 @@ class Sweep:
     def __init__(self, call_later: Callable[[float, Callable[[], None]], object]) -> None:
         self._call_later = call_later
         self._since: dict[Watched, tuple[object, float]] = {}
+        self._looks = False
 
     def add(self, watched: Watched, now: float) -> None:
-        if not self._since:
-            self._call_later(INTERVAL, self._look)
         self._since[watched] = (None, now)
+        self._look_later()
 
     def discard(self, watched: Watched) -> None:
         self._since.pop(watched, None)
 
+    def _look_later(self) -> None:
+        if self._since and not self._looks:
+            self._looks = True
+            self._call_later(INTERVAL, self._look)
+
     def _look(self) -> None:
+        self._looks = False
         now = asyncio.get_running_loop().time()
         for watched, (task, since) in list(self._since.items()):
             waits_for = watched.waits_for()
@@ -42,8 +48,7 @@ class Sweep:
             elif now - since >= waits_for[1]:
                 self._since[watched] = (None, now)
                 watched.expire()
-        if self._since:
-            self._call_later(INTERVAL, self._look)
+        self._look_later()
 
 
 SWEEPS: "WeakKeyDictionary[asyncio.AbstractEventLoop, Sweep]" = WeakKeyDictionary()

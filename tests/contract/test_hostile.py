@@ -3,7 +3,9 @@
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from http.client import HTTPConnection
 from itertools import repeat
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -111,6 +113,19 @@ def test_no_answer_to_a_large_body_is_lost(twin_url: str, size: int, framing: st
 
     with ThreadPoolExecutor(4) as clients:
         assert set(clients.map(ask, range(40))) == {(413, "close")}
+
+
+def test_the_next_event_of_a_client_that_keeps_its_connection_is_answered(twin_url: str) -> None:
+    """What a client or a proxy does that believes `Connection`."""
+    connection = HTTPConnection(urlsplit(twin_url).netloc, timeout=client.TIMEOUT)
+    statuses = []
+    for body in (TOO_LARGE, event(f"after too much {twin_url}")) * 40:
+        connection.request("POST", client.LOG, body, client.JSON)
+        answer = connection.getresponse()
+        answer.read()
+        statuses.append(answer.status)
+    connection.close()
+    assert statuses == [413, 200] * 40
 
 
 def test_deadlines_for_head_and_body(async_url: str) -> None:

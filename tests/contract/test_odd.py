@@ -103,6 +103,21 @@ def test_requests_of_all_kinds_in_one_packet_are_answered_in_order(twin_url: str
     assert statuses == [200, 200, 200, 404, 200, 400]
 
 
+def test_nothing_is_done_behind_a_last_request(twin_url: str) -> None:
+    last, behind = event(f"last {twin_url}"), event(f"behind the last {twin_url}")
+    with client.connect(twin_url) as connection:
+        connection.sendall(
+            head(JSON, f"Content-Length: {len(last)}", "Connection: close")
+            + last
+            + head(JSON, f"Content-Length: {len(behind)}")
+            + behind
+        )
+        assert [status for status, _ in every_answer(connection)] == [200]
+    assert client.issue(twin_url, fingerprint(json.loads(last)["message"])).times_seen == 1
+    unknown = fingerprint(json.loads(behind)["message"])
+    assert client.get(twin_url, f"{client.ERRORS}/{unknown}").status == 404
+
+
 def test_who_sends_no_more_still_gets_the_answer(twin_url: str) -> None:
     body = event(f"half-closed {twin_url}")
     with client.connect(twin_url) as connection:
