@@ -23,7 +23,7 @@ from async_dedup.wanted import tell_again
 from shared import exposition, listing, metrics
 from shared.answer import JSON, acknowledged, success, unavailable
 from shared.db import make_engine, ping
-from shared.event import PATH, check_head, parse
+from shared.event import PATH, check_head, decoded, parse
 from shared.fingerprint import PATTERN
 from shared.health import Ready, mysql_health
 from shared.settings import load
@@ -53,14 +53,24 @@ def create_app() -> FastAPI:
         await async_buffer.close()
 
     metrics.show_requests()
-    app = HotPathAPI(title="Hot Path Twins", version="1", redirect_slashes=False, lifespan=lifespan)
+    app = HotPathAPI(
+        title="Hot Path Twins",
+        version="1",
+        description=docs.DESCRIPTION,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
     for error in ERRORS:
         app.add_exception_handler(error, answer_error)
 
     @app.post(PATH, **docs.LOG_EVENT)
     async def log_event(request: Request) -> Response:
-        check_head(*read_head(request.scope))
-        kept_at = await ingest(parse(await read_body(request.receive)))
+        content_type, content_length, content_encoding = read_head(request.scope)
+        check_head(content_type, content_length, content_encoding)
+        body = decoded(await read_body(request.receive), content_encoding)
+        kept_at = await ingest(parse(body))
         return Response(acknowledged("queued", kept_at), media_type=JSON)
 
     # The routes below are plain functions: FastAPI runs them in threads, so they may block.
@@ -95,6 +105,7 @@ def create_app() -> FastAPI:
             observe(buffer.state(), settings.flush_interval)
         return Response(exposition.text(), headers={"Content-Type": exposition.CONTENT_TYPE})
 
+    docs.serve_docs(app)
     app.hot = short_way(ingest, "queued")
     answer_head(app)
     return app

@@ -93,11 +93,14 @@ def _pattern(scope: Scope) -> str:
     return str(scope["route"].path_format)
 
 
-def read_head(scope: Scope) -> tuple[str, str]:
-    """Return Content-Type and Content-Length, empty where missing; of a repeated header the first counts."""
-    headers = dict(reversed(scope["headers"]))
-    content_type, content_length = headers.get(b"content-type", b""), headers.get(b"content-length", b"")
-    return content_type.decode("latin-1"), content_length.decode("latin-1")
+def read_head(scope: Scope) -> tuple[str, str, str]:
+    """Return Content-Type, Content-Length and Content-Encoding, empty where missing."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        headers[name] = headers[name] + b"," + value if name in headers else value
+    names = (b"content-type", b"content-length", b"content-encoding")
+    content_type, content_length, content_encoding = (headers.get(n, b"").decode("latin-1") for n in names)
+    return content_type, content_length, content_encoding
 
 
 async def read_body(receive: Receive) -> bytes:

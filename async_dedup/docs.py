@@ -4,20 +4,26 @@ Declared here, and checked by the contract suite, because FastAPI's own validati
 other bodies than the contract's, and its response models halve the rate of a small route.
 """
 
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import FileResponse, HTMLResponse
 from pydantic import BaseModel
 
-from shared.answer import JSON, Acknowledged, Failure, Success
+from shared.answer import JSON, Acknowledged, Failure, Refused, Success
 from shared.event import Event
 from shared.health import Health, Ready
 from shared.listing import IssueView, Page, Query
 
+DESCRIPTION = "Error reports in, deduplicated issues out. Every rule in words: docs/contract.md."
 REASONS = {
     400: "The request is not valid: `errors` says where.",
     404: "There is no such issue.",
     413: "The body is larger than 256 KiB.",
-    415: "The body is not JSON in UTF-8.",
+    415: "The body is not JSON in UTF-8, or packed in another way than gzip.",
     503: "The event could not be kept, or nobody can tell: try again after `Retry-After` seconds.",
 }
 
@@ -49,3 +55,29 @@ SHOW_ISSUE = _route(IssueView, 404, 503)
 HEALTH = _route(Health)
 READY = _route(Ready, 503)
 METRICS: dict[str, Any] = {"responses": {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}}
+
+
+def serve_docs(app: FastAPI) -> None:
+    """`/docs`, with Swagger UI's files from a package: it works without a network."""
+    spec = find_spec("flask_swagger_ui")  # not imported: it would bring Flask along
+    files = Path(str(spec and spec.origin)).parent / "dist"
+    script, style, icon = (f"/docs/{name}" for name in ASSETS)
+
+    @app.get("/docs", include_in_schema=False)
+    def show_docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title=app.title,
+            swagger_js_url=script,
+            swagger_css_url=style,
+            swagger_favicon_url=icon,
+        )
+
+    @app.get("/docs/{name}", include_in_schema=False)
+    def show_asset(name: str) -> FileResponse:
+        if name not in ASSETS:
+            raise Refused(404, "Not Found")
+        return FileResponse(files / name)
+
+
+ASSETS = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png")

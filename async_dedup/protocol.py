@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with a short way to the hot route: neither an ASGI scope nor a task for a request.
+"""A connection with a short way to the hot route: neither an ASGI scope nor a task for a request.
 
 Only a plain request takes it: a POST to the hot path, JSON of an announced length up to 64 KiB, on a
 connection that stays open and owes no other answer. Every other one takes uvicorn's way to the same route,
@@ -13,8 +13,9 @@ from typing import Any, Literal, cast
 
 from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from async_dedup.connection import Connection
 from async_dedup.dispatch import HotPathAPI, error_response
 from async_dedup.ingest import Ingest
 from shared import metrics
@@ -23,7 +24,7 @@ from shared.event import PATH, parse
 
 HOT_URL = PATH.encode()
 CONTENT_TYPE = JSON.encode()
-LONG_WAY = frozenset((b"expect", b"transfer-encoding", b"upgrade"))
+LONG_WAY = frozenset((b"content-encoding", b"expect", b"transfer-encoding", b"upgrade"))
 """Headers that change how a request is read or answered."""
 
 
@@ -64,7 +65,7 @@ class Exchange:
         metrics.in_flight.add(self)
 
     def answer(self, outcome: bytes | Exception) -> None:
-        """Send the body of a 200, or the contract's error body."""
+        """Send the body of a 200, or the contract's error body; once, if at all."""
         if isinstance(outcome, bytes):
             status, body = 200, outcome
             head = b"content-length: %d\r\ncontent-type: %b\r\n" % (len(body), CONTENT_TYPE)
@@ -78,7 +79,7 @@ class Exchange:
         self._protocol.send(status, head, body, self.keep_alive)
 
 
-class HotPathProtocol(HttpToolsProtocol):
+class HotPathProtocol(Connection):
     """For `uvicorn --http`. An app that is no HotPathAPI is served as ever."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -89,7 +90,9 @@ class HotPathProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         if self._hot and self.url == HOT_URL and self._is_plain():
-            self.cycle = cast(RequestResponseCycle, Exchange(self))
+            self.check_head_size()
+            self.running = self.cycle = cast(RequestResponseCycle, Exchange(self))
+            self.in_body()
         else:
             super().on_headers_complete()
 
@@ -102,6 +105,7 @@ class HotPathProtocol(HttpToolsProtocol):
             and int(length) <= HIGH_WATER_LIMIT
             and LONG_WAY.isdisjoint(headers)
             and len(headers) == len(self.headers)
+            and b"host" in headers
             and self.parser.get_method() == b"POST"
             and self.parser.get_http_version() == "1.1"
             and self.parser.should_keep_alive()
@@ -113,6 +117,7 @@ class HotPathProtocol(HttpToolsProtocol):
         if not isinstance(exchange, Exchange):
             super().on_message_complete()
             return
+        self.message_is_whole()
         exchange.whole = True
         try:
             self._hot(exchange.body, exchange.answer)
@@ -131,5 +136,5 @@ class HotPathProtocol(HttpToolsProtocol):
         end = b"\r\n" if keep_alive else b"connection: close\r\n\r\n"
         self.transport.write(b"".join((STATUS_LINE[status], *defaults, head, end, body)))
         if not keep_alive:
-            self.transport.close()
+            self.linger()
         self.on_response_complete()

@@ -8,13 +8,14 @@ from time import perf_counter
 from flask import Flask, Response, g, request
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import BaseConverter
 
 from shared import metrics
 from shared.answer import JSON, Refused
-from shared.event import MAX_BODY, check_head, too_large
+from shared.event import MAX_BODY, check_head, decoded, too_large
 from shared.fingerprint import PATTERN
+from shared.head import body_ended, not_http
 
 
 class FingerprintConverter(BaseConverter):
@@ -38,16 +39,19 @@ def read_event() -> bytes:
 
     Werkzeug's own limit would cut a chunked body there, and take what is left for the whole.
     """
-    check_head(request.headers.get("Content-Type"), request.headers.get("Content-Length"))
+    encoding = request.headers.get("Content-Encoding")
+    check_head(request.headers.get("Content-Type"), request.headers.get("Content-Length"), encoding)
     try:
         body: bytes = request.environ["wsgi.input"].read(MAX_BODY + 1)
-    except (OSError, ParseException):
-        raise Refused(400, "The body ended too early") from None
+    except OSError:
+        raise body_ended() from None
+    except ParseException:
+        raise not_http() from None
     if len(body) > MAX_BODY:
         raise too_large()
     if len(body) < (request.content_length or 0):
-        raise Refused(400, "The body ended too early")
-    return body
+        raise body_ended()
+    return decoded(body, encoding)
 
 
 def _answer_errors(app: Flask) -> None:
@@ -76,6 +80,9 @@ def _watch(app: Flask) -> None:
     def start() -> None:
         g.started = perf_counter()
         metrics.in_flight.add(get_ident())
+        if request.environ["PATH_INFO"].startswith("//"):  # werkzeug would take it for one slash
+            request.url_rule = None
+            raise NotFound
 
     @app.after_request
     def stop(response: Response) -> Response:

@@ -1,5 +1,6 @@
 """An event: one error report, one POST. Both twins parse it here, so that both refuse the same bytes."""
 
+import zlib
 from functools import cached_property
 from typing import Annotated
 
@@ -75,16 +76,44 @@ def parse(body: bytes) -> Event:
         raise Refused(400, "The event is not valid", problems(error)) from None
 
 
-def check_head(content_type: str | None, content_length: str | None) -> None:
+def check_head(
+    content_type: str | None, content_length: str | None, content_encoding: str | None = None
+) -> None:
     """What can be refused before the body is read: raises Refused (415, 413)."""
     media_type, _, parameter = (content_type or "").lower().partition(";")
     if media_type.strip() != "application/json" or parameter.strip() not in _CHARSETS:
         raise Refused(415, "Content-Type must be application/json, in UTF-8")
+    if (content_encoding or "").lower() not in _ENCODINGS:
+        raise Refused(
+            415, "Content-Encoding must be gzip or identity", headers={"Accept-Encoding": "gzip, identity"}
+        )
     if content_length and content_length.isdigit() and int(content_length) > MAX_BODY:
         raise too_large()
 
 
-_CHARSETS = ("", "charset=utf-8", 'charset="utf-8"')
+_CHARSETS = ("", "charset=utf-8", 'charset="utf-8"', "charset=utf8", 'charset="utf8"')
+_GZIP = ("gzip", "x-gzip")
+_ENCODINGS = ("", "identity", *_GZIP)
+
+
+def decoded(body: bytes, content_encoding: str | None) -> bytes:
+    """The body without its gzip. Raises Refused: 413 once it is too large, and no more is unpacked; 400."""
+    if (content_encoding or "").lower() not in _GZIP:
+        return body
+    unpacking = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    try:
+        plain = unpacking.decompress(body, MAX_BODY + 1)
+    except zlib.error:
+        raise _not_gzip() from None
+    if len(plain) > MAX_BODY:
+        raise too_large()
+    if not unpacking.eof or unpacking.unused_data:
+        raise _not_gzip()
+    return plain
+
+
+def _not_gzip() -> Refused:
+    return Refused(400, "The body is not one whole gzip member")
 
 
 def too_large() -> Refused:

@@ -100,11 +100,13 @@ def _gunicorn(subject: Subject, port: int, s: Settings) -> list[str]:
         "bind": f"{s.host}:{port}",
         "workers": str(_workers(subject, s)),
         "threads": "64",
-        "worker-class": "gthread",
+        "worker-class": "naive_sync.worker.Worker",
         "worker-connections": "2000",
         "keep-alive": "75",
         "timeout": "120",
-        "limit-request-line": "8190",
+        "limit-request-line": "0",  # the worker bounds the whole head
+        "limit-request-field_size": "16384",
+        "limit-request-fields": "32768",
     }
     # Its control socket is one per user, so that two servers would quarrel over it.
     return [

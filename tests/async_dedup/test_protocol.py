@@ -115,7 +115,7 @@ REQUESTS = {
     "another media type": (head("Content-Type: text/plain", "Content-Length: 2") + b"{}", b"long"),
     "media type with a charset": (head(JSON + ";charset=utf-8", "Content-Length: 2") + b"{}", b"long"),
     "a header twice": (request(b"{}", *TWICE), b"long"),
-    "an upgrade": (request(b"{}", "Connection: upgrade", "Upgrade: h2c"), b"long"),
+    "an upgrade": (request(b"{}", "Connection: upgrade", "Upgrade: h2c"), b"short"),
     "another path": (request(b"{}", path=PATH + "/"), b"long"),
     "with a query": (request(b"{}", path=PATH + "?a=1"), b"long"),
     "another method": (request(b"{}", method="GET"), b"long"),

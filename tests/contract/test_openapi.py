@@ -1,6 +1,7 @@
 """The OpenAPI document: the same from both twins, up to date, and true."""
 
 import json
+import re
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -44,6 +45,19 @@ def test_the_async_twin_has_a_page_to_try_it_out(async_url: str) -> None:
     assert answer.status == 200
     assert answer.headers["Content-Type"].startswith("text/html")
     assert b"/openapi.json" in answer.body
+
+
+def test_that_page_needs_no_other_server(async_url: str) -> None:
+    page = client.get(async_url, "/docs").body.decode()
+    assert "://" not in page
+    needed = set(re.findall(r'(?:src|href)="([^"]+)"', page))
+    assert len(needed) == 3
+    for path in needed:
+        answer = client.get(async_url, path)
+        assert answer.status == 200
+        assert answer.body
+    assert client.get(async_url, "/docs/other.js").status == 404
+    assert client.get(async_url, "/redoc").status == 404
 
 
 def test_schemathesis_finds_nothing(twin_url: str, tmp_path: Path) -> None:

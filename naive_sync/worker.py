@@ -1,0 +1,147 @@
+"""gunicorn's threaded worker, with the contract's answers where its parser answers by itself.
+
+Which requests are refused is `shared/head.py`'s rule, as in the async twin.
+"""
+
+import socket
+import time
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any
+
+from gunicorn.http.errors import (  # type: ignore[import-untyped]
+    ExpectationFailed,
+    LimitRequestHeaders,
+    ParseException,
+)
+from gunicorn.http.message import Request  # type: ignore[import-untyped]
+from gunicorn.http.parser import RequestParser  # type: ignore[import-untyped]
+from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
+
+from shared.answer import JSON, Refused
+from shared.head import MAX_HEAD, check_request, expectation_failed, head_too_large, not_http
+
+LINGER_SECONDS = 2.0
+LINGER_BYTES = 8 * 1024 * 1024
+"""Still taken, and dropped, after the last answer: closed earlier, the kernel would drop the answer."""
+MAX_LENGTH = 2**64 - 1
+"""Of a Content-Length, as the async twin's parser has it."""
+
+
+class BoundedRequest(Request):  # type: ignore[misc]
+    """Reads no more of a head than the contract allows, and trusts no header of a proxy."""
+
+    headers: list[tuple[str, str]]
+
+    def parse(self, unreader: Any) -> bytes:
+        head, skipped = bytearray(), 0
+        while (end := head.find(b"\r\n\r\n")) < 0 and skipped + len(head) <= MAX_HEAD:
+            self.read_into(unreader, head, stop=not head)
+            skipped += len(head) - len(head := head.lstrip(b"\r\n"))
+            if head.count(b"\n") != head.count(b"\r\n"):
+                break  # no head ends like that: gunicorn says so at once
+        if end > MAX_HEAD - 4 or (end < 0 and skipped + len(head) > MAX_HEAD):
+            raise LimitRequestHeaders("head")
+        unreader.unread(bytes(head))
+        rest: bytes = super().parse(unreader)
+        self._check()
+        self.max_buffer_headers = MAX_HEAD  # of trailers, from here on
+        self.headers = [header for header in self.headers if header[0] != "UPGRADE"]  # we speak nothing else
+        return rest
+
+    def _check(self) -> None:
+        headers = [(name.lower(), value) for name, value in self.headers]
+        check_request(self.method, ".".join(map(str, self.version)), self.uri, headers)
+        length = dict(headers).get("content-length", "0")
+        if not (length.isascii() and length.isdigit() and int(length) <= MAX_LENGTH):
+            raise not_http()
+
+    def _peer_trusted_for_forwarded(self) -> tuple[dict[str, str], list[str]]:
+        return {}, []
+
+
+class BoundedParser(RequestParser):  # type: ignore[misc]
+    mesg_class = BoundedRequest
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """For `gunicorn --worker-class`."""
+
+    wsgi: Callable[..., Iterable[bytes]]
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        self.wsgi = announcing(self.wsgi)
+
+    def enqueue_req(self, conn: TConn) -> None:
+        if conn.parser is None:
+            conn.parser = BoundedParser(self.cfg, conn.sock, conn.client)
+        super().enqueue_req(conn)
+
+    def handle(self, conn: TConn) -> object:
+        goes_on: object = super().handle(conn)
+        if goes_on is False:
+            linger(conn.sock)
+        return goes_on
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+        refused = _refused(exc)
+        if refused is None:
+            super().handle_error(req, client, addr, exc)
+        else:
+            client.sendall(_written(refused))
+
+
+def announcing(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """gunicorn drops an app's `Connection: close`; here it closes, and says so."""
+
+    def wsgi(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            if ("Connection", "close") in headers:
+                start_response.__self__.force_close()
+            return start_response(status, headers, exc_info)
+
+        return app(environ, start)
+
+    return wsgi
+
+
+def linger(sock: socket.socket) -> None:
+    """Nothing more is sent; the client may still be sending, and must not lose its answer over it.
+
+    Done by the thread of the request: gunicorn does it in its only thread that accepts.
+    """
+    deadline, dropped = time.monotonic() + LINGER_SECONDS, 0
+    try:
+        sock.setblocking(True)
+        sock.shutdown(socket.SHUT_WR)
+        while dropped < LINGER_BYTES and (left := deadline - time.monotonic()) > 0:
+            sock.settimeout(left)
+            if not (data := sock.recv(65_536)):
+                break
+            dropped += len(data)
+        sock.shutdown(socket.SHUT_RD)
+    except OSError:
+        return  # it is gone
+
+
+def _refused(error: Exception) -> Refused | None:
+    match error:
+        case Refused():
+            return error
+        case LimitRequestHeaders():
+            return head_too_large()
+        case ExpectationFailed():
+            return expectation_failed()
+        case ParseException():
+            return not_http()
+        case _:
+            return None
+
+
+def _written(refused: Refused) -> bytes:
+    body = refused.body()
+    headers = {"Content-Type": JSON, "Content-Length": str(len(body)), **refused.headers}
+    status = HTTPStatus(refused.status)
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{n}: {v}" for n, v in headers.items())]
+    return "\r\n".join([*lines, "\r\n"]).encode() + body

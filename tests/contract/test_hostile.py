@@ -1,0 +1,143 @@
+"""Clients that send without end, don't read, or stop: what they cost, and what they may cost at most."""
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from http.client import HTTPConnection
+from itertools import repeat
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from async_dedup.connection import BODY_SECONDS, HEAD_SECONDS
+from loadtests.stack import Stack
+from shared.event import MAX_BODY
+from shared.head import MAX_HEAD
+from tests import client
+from tests.client import head, receive
+from tests.contract.cases import TOO_LARGE
+from tests.contract.test_log import check_failure
+from tests.contract.test_wire import CHUNKED, JSON, chunk, event
+
+MEBIBYTE = 1024 * 1024
+ROOM = 24 * MEBIBYTE
+"""What one connection may add to the memory of a twin: a packet, the answers to its requests, and noise."""
+
+
+def memory(stack: Stack, twin: str) -> int:
+    """Of the server with its children, in bytes."""
+    server = psutil.Process(stack.pid(twin))
+    return sum(each.memory_info().rss for each in (server, *server.children(recursive=True)))
+
+
+def send(connection: socket.socket, *pieces: bytes) -> None:
+    for piece in pieces:
+        connection.sendall(piece)
+
+
+def name_of(twin_url: str, async_url: str) -> str:
+    return "async_dedup" if twin_url == async_url else "naive_sync"
+
+
+ENDLESS = {
+    "one header": (head(JSON)[:-2] + b"X-Long: ", b"x" * 65_536, 431),
+    "many headers": (head(JSON)[:-2], b"X-Long: x\r\n" * 6_000, 431),
+    "one path": (b"GET /", b"x" * 65_536, 431),
+    "empty lines": (b"\r\n", b"\r\n" * 32_768, 431),
+    "a chunk's extension": (head(JSON, CHUNKED) + b"1;a=", b"x" * 65_536, 400),
+    "trailers": (head(JSON, CHUNKED) + b"0\r\n", b"X-Long: x\r\n" * 6_000, 400),
+}
+
+
+@pytest.mark.parametrize("case", ENDLESS)
+def test_a_head_without_an_end_is_refused_and_not_kept(
+    stack: Stack, twin_url: str, async_url: str, case: str
+) -> None:
+    """64 MiB of it; the server hangs up long before it has them."""
+    start, more, status = ENDLESS[case]
+    twin = name_of(twin_url, async_url)
+    before = memory(stack, twin)
+    with client.connect(twin_url) as connection, pytest.raises(ConnectionError):
+        send(connection, start, *repeat(more, 1_000))
+    assert memory(stack, twin) - before < ROOM
+    with client.connect(twin_url) as connection:
+        connection.sendall(start + more)
+        check_failure(receive(connection), status)
+        assert client.is_closed(connection)
+
+
+def test_a_head_up_to_the_limit_is_read(twin_url: str) -> None:
+    body = event(f"largest head {twin_url}")
+    start = head(JSON, f"Content-Length: {len(body)}", "X-Fill: ")
+    for size, status in ((MAX_HEAD, 200), (MAX_HEAD + 1, 431)):
+        fill = b"X-Fill: " + b"x" * (size - len(start))
+        with client.connect(twin_url) as connection:
+            connection.sendall(start.replace(b"X-Fill: ", fill) + body)
+            assert receive(connection).status == status
+
+
+@pytest.mark.parametrize("path", [client.LOG, client.HEALTH])
+def test_who_never_reads_is_not_read_from(stack: Stack, twin_url: str, async_url: str, path: str) -> None:
+    """It asks until the server takes no more."""
+    twin = name_of(twin_url, async_url)
+    body = event(f"never read {twin_url}")
+    request = head(JSON, f"Content-Length: {len(body)}", path=path, method="POST") + body
+    if path != client.LOG:
+        request = head(method="GET", path=path)
+    client.get(twin_url, client.HEALTH)
+    before = memory(stack, twin)
+    with client.connect(twin_url) as connection:
+        connection.settimeout(2)
+        with pytest.raises((TimeoutError, ConnectionError)):
+            send(connection, *repeat(request * 500, 64 * MEBIBYTE // len(request * 500)))
+        assert memory(stack, twin) - before < ROOM
+        assert client.log(twin_url, f"beside it {twin_url}").status == 200
+
+
+@pytest.mark.parametrize("size", [MAX_BODY + 1, 1 * MEBIBYTE, 4 * MEBIBYTE])
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+def test_no_answer_to_a_large_body_is_lost(twin_url: str, size: int, framing: str) -> None:
+    """40 clients that send all of it before they read; and each is told that its connection ends."""
+    body = TOO_LARGE.ljust(size)
+    request = head(JSON, f"Content-Length: {size}") + body
+    if framing == "chunks":
+        request = head(JSON, CHUNKED) + chunk(body) + b"0\r\n\r\n"
+
+    def ask(_: int) -> tuple[int, str]:
+        with client.connect(twin_url) as connection:
+            connection.sendall(request)
+            answer = receive(connection)
+            assert client.is_closed(connection)
+            return answer.status, answer.headers["Connection"]
+
+    with ThreadPoolExecutor(4) as clients:
+        assert set(clients.map(ask, range(40))) == {(413, "close")}
+
+
+def test_the_next_event_of_a_client_that_keeps_its_connection_is_answered(twin_url: str) -> None:
+    """What a client or a proxy does that believes `Connection`."""
+    connection = HTTPConnection(urlsplit(twin_url).netloc, timeout=client.TIMEOUT)
+    statuses = []
+    for body in (TOO_LARGE, event(f"after too much {twin_url}")) * 40:
+        connection.request("POST", client.LOG, body, client.JSON)
+        answer = connection.getresponse()
+        answer.read()
+        statuses.append(answer.status)
+    connection.close()
+    assert statuses == [413, 200] * 40
+
+
+def test_deadlines_for_head_and_body(async_url: str) -> None:
+    """Connections that say nothing, half a head, half a body, or one byte at a time, all at once."""
+    halves = (head(JSON)[:-2], head(JSON, "Content-Length: 9") + b"{", head(JSON, CHUNKED) + b"5\r\n{")
+    with ExitStack() as opened:
+        idle, *half = (opened.enter_context(client.connect(async_url)) for _ in range(1 + len(halves)))
+        for connection, start in zip(half, halves, strict=True):
+            connection.sendall(start)
+        for connection in (idle, *half):
+            connection.settimeout(3 * max(HEAD_SECONDS, BODY_SECONDS))
+        assert client.is_closed(idle)
+        for connection in half:
+            check_failure(receive(connection), 408)
+            assert client.is_closed(connection)
