@@ -4,6 +4,7 @@ Declared here, and checked by the contract suite, because FastAPI's own validati
 other bodies than the contract's, and its response models halve the rate of a small route.
 """
 
+import json
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import FileResponse, HTMLResponse
 from pydantic import BaseModel
 
-from shared.answer import JSON, Acknowledged, Failure, Refused, Success
-from shared.event import Event
+from shared.answer import JSON, Acknowledged, Failure, Problem, Refused, Success, unavailable
+from shared.event import Event, too_large
 from shared.health import Health, Ready
 from shared.listing import IssueView, Page, Query
 
@@ -28,10 +29,35 @@ REASONS = {
 }
 
 
-def _route(data: type[BaseModel], *failures: int, **extra: Any) -> dict[str, Any]:
+EXAMPLES: dict[int, Refused] = {
+    400: Refused(400, "The event is not valid", [Problem(field="message", reason="Field required")]),
+    404: Refused(404, "There is no issue with this fingerprint"),
+    413: too_large(),
+    415: Refused(415, "Content-Type must be application/json, in UTF-8"),
+    503: unavailable("The event could not be kept"),
+}
+
+
+def _route(
+    summary: str, description: str, data: type[BaseModel], *failures: int, **extra: Any
+) -> dict[str, Any]:
     responses: dict[int | str, dict[str, Any]] = {200: {"model": Success[data]}}  # type: ignore[valid-type]
-    responses |= {status: {"model": Failure, "description": REASONS[status]} for status in failures}
-    return {"responses": responses, "openapi_extra": extra}
+    responses |= {status: _failure(status) for status in failures}
+    return {
+        "summary": summary,
+        "description": description,
+        "responses": responses,
+        "openapi_extra": extra,
+    }
+
+
+def _failure(status: int) -> dict[str, Any]:
+    example = json.loads(EXAMPLES[status].body()) | {"timestamp": "2026-01-31T12:00:00.000000Z"}
+    return {
+        "model": Failure,
+        "description": REASONS[status],
+        "content": {JSON: {"example": example}},
+    }
 
 
 def _inline(model: type[BaseModel]) -> dict[str, Any]:
@@ -39,11 +65,15 @@ def _inline(model: type[BaseModel]) -> dict[str, Any]:
 
 
 LOG_EVENT = _route(
+    "Report an error",
+    "200 means that the event is kept on disk: in MySQL (`saved`), or where it will come from (`queued`).",
     Acknowledged,
     *(400, 413, 415, 503),
     requestBody={"required": True, "content": {JSON: {"schema": _inline(Event)}}},
 )
 LIST_ISSUES = _route(
+    "List issues",
+    "The newest, or most often seen, first. `next_cursor` asks for the page behind; null on the last one.",
     Page,
     *(400, 503),
     parameters=[
@@ -51,10 +81,16 @@ LIST_ISSUES = _route(
         for name, schema in _inline(Query)["properties"].items()
     ],
 )
-SHOW_ISSUE = _route(IssueView, 404, 503)
-HEALTH = _route(Health)
-READY = _route(Ready, 503)
-METRICS: dict[str, Any] = {"responses": {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}}
+SHOW_ISSUE = _route("Show one issue", "By its fingerprint: 64 hexadecimal digits.", IssueView, 404, 503)
+HEALTH = _route(
+    "Show the state of all parts", "Always 200; `status` is `degraded` where a dependency is away.", Health
+)
+READY = _route("May requests be sent here?", "503 says why not.", Ready, 503)
+METRICS: dict[str, Any] = {
+    "summary": "Show metrics",
+    "description": "In Prometheus's text format.",
+    "responses": {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+}
 
 
 def serve_docs(app: FastAPI) -> None:

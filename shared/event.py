@@ -54,13 +54,35 @@ class Event(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, title="Event")
 
-    message: Annotated[str, Field(min_length=1, max_length=MAX_MESSAGE, json_schema_extra=PATTERN), NO_NUL]
+    message: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=MAX_MESSAGE,
+            json_schema_extra=PATTERN,
+            description="What went wrong. Within its service it decides which issue the event belongs to.",
+            examples=["disk full"],
+        ),
+        NO_NUL,
+    ]
     stack_trace: Annotated[
         StackTrace | None,
-        Field(alias="stackTrace", description="Cut in the middle above 64 KiB of UTF-8, and marked there."),
+        Field(
+            alias="stackTrace",
+            description="Where it went wrong. Cut in the middle above 64 KiB of UTF-8, and marked there.",
+            examples=["at main (app.js:1:1)"],
+        ),
     ] = None
     service: Annotated[
-        str, Field(min_length=1, max_length=MAX_SERVICE, json_schema_extra=PATTERN), NO_NUL
+        str,
+        Field(
+            min_length=1,
+            max_length=MAX_SERVICE,
+            json_schema_extra=PATTERN,
+            description="Who reports it; the same message of two services is two issues.",
+            examples=["shop"],
+        ),
+        NO_NUL,
     ] = DEFAULT_SERVICE
 
     @cached_property
