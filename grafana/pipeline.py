@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.builders import dashboard
 
 from grafana.board import board
-from grafana.limits import FLUSH_AGE_SECONDS, ROW_SECONDS
+from grafana.limits import FLUSH_INTERVALS, ROW_SECONDS
 from grafana.panels import OK, Query, graph, guide, mean, quantile
 
 OWN = 'job="async_dedup"'
@@ -59,11 +59,11 @@ PANELS = (
     ),
     graph(
         "Age of the last flush",
-        "Climbs to the flush interval and falls to 0. Above 3 intervals the twin calls itself not ready; the "
-        "dashed line is that of the default interval, 5 s.",
+        f"Climbs to the flush interval and falls to 0. Above {FLUSH_INTERVALS} intervals the twin is "
+        "not ready.",
         "s",
         Query(f"flush_age_seconds{{{OWN}}}", "age"),
-        limit=FLUSH_AGE_SECONDS,
+        Query(f"{FLUSH_INTERVALS} * flush_interval_seconds{{{OWN}}}", f"{FLUSH_INTERVALS} intervals"),
     ),
     graph(
         "Digest and flush: duration",

@@ -118,7 +118,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(bench, "RESULTS", folder)
     monkeypatch.setattr(report, "REPORT", tmp_path / "RESULTS.md")
     monkeypatch.setattr(report, "README", tmp_path / "README.md")
-    monkeypatch.setattr(report, "newest", lambda: newest(folder))
+    monkeypatch.setattr(report, "newest", lambda _=None: newest(folder))
     monkeypatch.setattr(report.write, "__defaults__", (tmp_path / "RESULTS.md",))
     readme = tmp_path / "README.md", tmp_path / "p95.svg"
     monkeypatch.setattr(report.write_readme, "__defaults__", readme)
@@ -462,7 +462,7 @@ def test_a_third_implementation_that_is_not_there_is_told_at_once(tmp_path: Path
     [
         (
             "--profile smok",
-            "PROFILE=smok: choose from ramp, spike, soak, knee, smoke, full (did you mean smoke?)",
+            "PROFILE=smok: choose from ramp, spike, soak, smoke, knee, full (did you mean smoke?)",
         ),
         ("--seed seven", "SEED=seven: a whole number is needed"),
         ("--pairs 0", "PAIRS: '0' is no number of pairs"),

@@ -16,6 +16,7 @@ from async_dedup.digest import digest_queue, enqueue_digest
 from async_dedup.scheduler import tick
 from loadtests.stack import Stack
 from shared.answer import now
+from tests.conftest import free_settings
 from tests.parts import (
     add,
     alone,
@@ -148,8 +149,8 @@ def test_only_so_many_batches_are_sealed_and_none_while_flushes_keep_up(stack: S
 def test_two_processes_give_the_totals_of_one(
     stack: Stack, buffer: Buffer, engine: Engine, tmp_path: Path
 ) -> None:
-    often = stack.settings.model_copy(update={"flush_interval": 0.01})
-    second = often.model_copy(update={"scheduler_metrics_port": 0})
+    often = stack.settings.model_copy(update={"flush_interval": 0.1})
+    second = often.model_copy(update={"scheduler_metrics_port": free_settings().scheduler_metrics_port})
     with (
         running(often, tmp_path / "first", "-m", "async_dedup.scheduler"),
         running(second, tmp_path / "second", "-m", "async_dedup.scheduler"),

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from async_dedup.buffer import Buffer
 from async_dedup.digest import FAILED_JOB_SECONDS, digest_queue, enqueue_digest
 from loadtests.stack import Stack
+from tests.conftest import free_settings
 from tests.parts import add, alone, event, rows, running, servers_up, wait_until
 
 A, B = event("a"), event("b")
@@ -104,7 +105,7 @@ def test_two_workers_give_the_rows_of_one(
     stack: Stack, buffer: Buffer, engine: Engine, queue: Queue, tmp_path: Path
 ) -> None:
     events = [event(f"event {number}") for number in range(3000)]
-    second = stack.settings.model_copy(update={"worker_metrics_port": 0})
+    second = stack.settings.model_copy(update={"worker_metrics_port": free_settings().worker_metrics_port})
     stack.start("worker")
     with running(second, tmp_path / "log", "-m", "async_dedup.worker"):
         wait_until(lambda: buffer.redis.scard("rq:workers") == 2)

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from async_dedup.buffer import Buffer
 from loadtests.stack import Stack
 from shared.model import Issue
+from tests.conftest import free_settings
 from tests.faults.load import Load, check, load
 from tests.parts import alone, counted, frozen, rows, running, servers_up, times_seen, wait_until
 
@@ -90,7 +91,8 @@ def test_a_redis_that_freezes_for_longer_than_the_time_out(
 def test_two_of_each_give_the_totals_of_one(
     stack: Stack, buffer: Buffer, engine: Engine, tmp_path: Path
 ) -> None:
-    any_port = {"worker_metrics_port": 0, "scheduler_metrics_port": 0}
+    free = free_settings()
+    any_port = {name: getattr(free, name) for name in ("worker_metrics_port", "scheduler_metrics_port")}
     second = stack.settings.model_copy(update=any_port)
     with ExitStack() as more:
         for module in ("async_dedup.worker", "async_dedup.scheduler"):
