@@ -80,13 +80,13 @@ def drain(recorded: Recorded, acknowledged: int, unanswered: int, settle: float)
 
     Returns when the last change was seen, in seconds since 1970; None where nothing changed any more.
     """
-    began, changed, total = time.time(), None, recorded.total()
+    last, changed, total = time.monotonic(), None, recorded.total()
     # Events whose answer was never seen may still come, on top of the acknowledged ones.
-    while (total < acknowledged or unanswered) and time.time() - (changed or began) < settle:
+    while (total < acknowledged or unanswered) and time.monotonic() - last < settle:
         time.sleep(LOOK_EVERY)
         before, total = total, recorded.total()
         if total != before:
-            changed = time.time()
+            last, changed = time.monotonic(), time.time()
     return changed
 
 

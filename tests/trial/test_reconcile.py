@@ -1,6 +1,7 @@
 """Reconciliation, on counts alone and on rows of the real table."""
 
 from datetime import datetime
+from itertools import count
 from time import time
 
 import pymysql
@@ -105,6 +106,27 @@ def test_what_was_never_answered_is_waited_for_as_well() -> None:
     recorded = Rising(most=5)
     drain(recorded, acknowledged=3, unanswered=2, settle=0.5)
     assert recorded.looks > 5
+
+
+class Still:
+    """Nothing changes; asked too often, it fails."""
+
+    def __init__(self, looks: int) -> None:
+        self._looks = looks
+
+    def total(self) -> int:
+        self._looks -= 1
+        assert self._looks, "the drain does not end"
+        return 1
+
+    def counts(self) -> Counts:
+        return {}
+
+
+def test_a_clock_that_is_set_back_does_not_hold_a_drain_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    hours, real = count(-1, -1), time
+    monkeypatch.setattr("loadtests.trial.reconcile.time.time", lambda: real() + 3600 * next(hours))
+    assert drain(Still(looks=20), acknowledged=2, unanswered=0, settle=0.6) is None
 
 
 def test_a_rest_ends_with_what_was_acknowledged_or_after_its_time() -> None:
