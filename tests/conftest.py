@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ from tests.observed import Observed, observe
 # Of each drawn example it counts what is true, not how long it took; and no file stays behind.
 settings.register_profile("twins", deadline=None, database=None)
 settings.load_profile("twins")
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))

@@ -144,7 +144,7 @@ def test_ctrl_c_while_a_program_starts_ends_it_quietly(program: str, tmp_path: P
     python, *rest = words(INTERRUPTED[program], tmp_path)
     with subprocess.Popen(
         [python, "-X", "importtime", *rest],
-        env={**os.environ, "TWINS_RUN_DIR": str(tmp_path)},
+        env={**os.environ, **environment(free_settings()), "TWINS_RUN_DIR": str(tmp_path)},
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
