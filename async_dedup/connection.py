@@ -9,15 +9,12 @@ from async_dedup.deadlines import sweep_of
 from async_dedup.flow import Flow, Lingering
 from async_dedup.framing import Framing
 from shared.answer import JSON, Refused
-from shared.head import body_ended, too_slow
+from shared.head import LINGER_BYTES, LINGER_SECONDS, body_ended, too_slow
 
 HEAD_SECONDS = BODY_SECONDS = 10.0
 """In all, not from byte to byte: 256 KiB come in that time at 26 KB/s, and a trickle holds no connection."""
 UNREAD_SECONDS = 10.0
 """In which a client must take something of what it is owed."""
-LINGER_SECONDS = 2.0
-LINGER_BYTES = 8 * 1024 * 1024
-"""Still taken, and dropped, after the last answer: closed earlier, the kernel would drop the answer."""
 
 
 class Connection(Framing):

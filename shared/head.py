@@ -5,6 +5,9 @@ from collections.abc import Iterable
 
 from shared.answer import Refused
 
+LINGER_SECONDS = 2.0
+LINGER_BYTES = 8 * 1024 * 1024
+"""Still taken, and dropped, after the last answer: closed earlier, the kernel would drop the answer."""
 MAX_HEAD = 16 * 1024
 """Bytes of the request line and all headers: what Node allows, twice what most servers do."""
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"))

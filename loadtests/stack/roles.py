@@ -100,7 +100,7 @@ def _gunicorn(subject: Subject, port: int, s: Settings) -> list[str]:
         "bind": f"{s.host}:{port}",
         "workers": str(_workers(subject, s)),
         "threads": "64",
-        "worker-class": "naive_sync.worker.Worker",
+        "worker-class": "naive_sync.connection.Worker",
         "worker-connections": "2000",
         "keep-alive": "75",
         "timeout": "120",

@@ -19,11 +19,16 @@ from gunicorn.http.parser import RequestParser  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
 
 from shared.answer import JSON, Refused
-from shared.head import MAX_HEAD, check_request, expectation_failed, head_too_large, not_http
+from shared.head import (
+    LINGER_BYTES,
+    LINGER_SECONDS,
+    MAX_HEAD,
+    check_request,
+    expectation_failed,
+    head_too_large,
+    not_http,
+)
 
-LINGER_SECONDS = 2.0
-LINGER_BYTES = 8 * 1024 * 1024
-"""Still taken, and dropped, after the last answer: closed earlier, the kernel would drop the answer."""
 MAX_LENGTH = 2**64 - 1
 """Of a Content-Length, as the async twin's parser has it."""
 
