@@ -114,7 +114,8 @@ class HotPathProtocol(Connection):
 
     def on_message_complete(self) -> None:
         exchange = self.cycle
-        if not isinstance(exchange, Exchange):
+        # A whole one is an earlier request's: this one asks for an upgrade, and its head is read once more.
+        if not isinstance(exchange, Exchange) or exchange.whole:
             super().on_message_complete()
             return
         self.message_is_whole()

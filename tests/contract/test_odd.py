@@ -83,6 +83,28 @@ def test_the_body_of_an_upgrade_is_never_a_request(
     assert client.get(twin_url, f"{client.ERRORS}/{fingerprint(message)}").status == 404
 
 
+@pytest.mark.parametrize("packets", [1, 2])
+def test_a_client_that_always_asks_for_an_upgrade_has_each_event_counted_once(
+    twin_url: str, packets: int
+) -> None:
+    """A stock Java client does, on a connection that it keeps, and sends head and body apart."""
+    messages = [f"{number} of many upgrades {twin_url} {packets}" for number in range(4)]
+    with client.connect(twin_url) as connection:
+        for number, message in enumerate(messages):
+            body = event(message)
+            start = head(JSON, f"Content-Length: {len(body)}", *(UPGRADES["h2c"] if number else ()))
+            if packets == 1:
+                connection.sendall(start + body)
+            else:
+                connection.sendall(start)
+                ask(twin_url, head(method="GET", path=client.HEALTH))  # by now it has read the head
+                connection.sendall(body)
+            assert receive(connection).status == 200
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1) == b"", "an answer to nothing"
+    assert [client.issue(twin_url, fingerprint(message)).times_seen for message in messages] == [1] * 4
+
+
 def test_the_answer_that_is_owed_comes_first(twin_url: str) -> None:
     body = event(f"before garbage {twin_url}")
     with client.connect(twin_url) as connection:
