@@ -1,9 +1,9 @@
 """What stands between uvicorn and the routes: the watch, the error bodies, the reading of a request."""
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request, Response
 from redis import OutOfMemoryError, RedisError
@@ -15,16 +15,18 @@ from shared import metrics
 from shared.answer import JSON, Refused, unavailable
 from shared.event import MAX_BODY, too_large
 
-if TYPE_CHECKING:
-    from async_dedup.protocol import Hot
-
 log = logging.getLogger(__name__)
+
+Answer = Callable[[bytes | Exception], None]
+"""Takes the body of a 200, JSON, or the reason for any other answer."""
+Hot = Callable[[bytes, Answer], None]
+"""What an app does on the short way: takes a request's body, and answers now or later; or raises."""
 
 
 class HotPathAPI(FastAPI):
     """FastAPI that counts and times its requests, and has a short way to the hot route (`protocol.py`)."""
 
-    hot: "Hot | None" = None
+    hot: Hot | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

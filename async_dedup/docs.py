@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from shared.answer import JSON, Acknowledged, Failure, Problem, Refused, Success, unavailable
 from shared.event import Event, too_large
+from shared.head import expectation_failed, head_too_large, too_slow
 from shared.health import Health, Ready
 from shared.listing import IssueView, Page, Query
 
@@ -23,8 +24,11 @@ DESCRIPTION = "Error reports in, deduplicated issues out. Every rule in words: d
 REASONS = {
     400: "The request is not valid: `errors` says where.",
     404: "There is no such issue.",
+    408: "Head or body took more than 10 s.",
     413: "The body is larger than 256 KiB.",
     415: "The body is not JSON in UTF-8, or packed in another way than gzip.",
+    417: "An `Expect` other than `100-continue`.",
+    431: "Request line and headers are larger than 16 KiB.",
     503: "The event could not be kept, or nobody can tell: try again after `Retry-After` seconds.",
 }
 
@@ -32,8 +36,11 @@ REASONS = {
 EXAMPLES: dict[int, Refused] = {
     400: Refused(400, "The event is not valid", [Problem(field="message", reason="Field required")]),
     404: Refused(404, "There is no issue with this fingerprint"),
+    408: too_slow(),
     413: too_large(),
     415: Refused(415, "Content-Type must be application/json, in UTF-8"),
+    417: expectation_failed(),
+    431: head_too_large(),
     503: unavailable("The event could not be kept"),
 }
 
@@ -68,7 +75,7 @@ LOG_EVENT = _route(
     "Report an error",
     "200 means that the event is kept on disk: in MySQL (`saved`), or where it will come from (`queued`).",
     Acknowledged,
-    *(400, 413, 415, 503),
+    *(400, 408, 413, 415, 417, 431, 503),
     requestBody={"required": True, "content": {JSON: {"schema": _inline(Event)}}},
 )
 LIST_ISSUES = _route(

@@ -6,7 +6,6 @@ and gets the same answer.
 """
 
 import asyncio
-from collections.abc import Callable
 from datetime import datetime
 from time import perf_counter
 from typing import Any, Literal, cast
@@ -16,7 +15,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from async_dedup.connection import Connection
-from async_dedup.dispatch import HotPathAPI, error_response
+from async_dedup.dispatch import Answer, Hot, HotPathAPI, error_response
 from async_dedup.ingest import Ingest
 from shared import metrics
 from shared.answer import JSON, acknowledged
@@ -26,12 +25,6 @@ HOT_URL = PATH.encode()
 CONTENT_TYPE = JSON.encode()
 LONG_WAY = frozenset((b"content-encoding", b"expect", b"transfer-encoding", b"upgrade"))
 """Headers that change how a request is read or answered."""
-
-
-Answer = Callable[[bytes | Exception], None]
-"""Takes the body of a 200, JSON, or the reason for any other answer."""
-Hot = Callable[[bytes, Answer], None]
-"""What an app does on the short way: takes a request's body, and answers now or later; or raises."""
 
 
 def short_way(ingest: Ingest, status: Literal["saved", "queued"]) -> Hot:

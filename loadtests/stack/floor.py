@@ -7,8 +7,7 @@ import asyncio
 
 from fastapi import FastAPI, Request, Response
 
-from async_dedup.dispatch import HotPathAPI, read_body
-from async_dedup.protocol import Answer
+from async_dedup.dispatch import Answer, HotPathAPI, read_body
 from shared.answer import JSON
 from shared.event import PATH
 

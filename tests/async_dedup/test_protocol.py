@@ -12,8 +12,8 @@ import pytest
 import uvicorn
 from fastapi import Request, Response
 
-from async_dedup.dispatch import HotPathAPI
-from async_dedup.protocol import Answer, HotPathProtocol
+from async_dedup.dispatch import Answer, HotPathAPI
+from async_dedup.protocol import HotPathProtocol
 from shared import metrics
 from shared.event import PATH
 from tests import client

@@ -2,9 +2,10 @@
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from http.client import HTTPConnection
 from itertools import repeat
+from select import select
 from urllib.parse import urlsplit
 
 import psutil
@@ -129,7 +130,7 @@ def test_the_next_event_of_a_client_that_keeps_its_connection_is_answered(twin_u
 
 
 def test_deadlines_for_head_and_body(async_url: str) -> None:
-    """Connections that say nothing, half a head, half a body, or one byte at a time, all at once."""
+    """Connections that say nothing, half a head or half a body, all at once."""
     halves = (head(JSON)[:-2], head(JSON, "Content-Length: 9") + b"{", head(JSON, CHUNKED) + b"5\r\n{")
     with ExitStack() as opened:
         idle, *half = (opened.enter_context(client.connect(async_url)) for _ in range(1 + len(halves)))
@@ -141,3 +142,18 @@ def test_deadlines_for_head_and_body(async_url: str) -> None:
         for connection in half:
             check_failure(receive(connection), 408)
             assert client.is_closed(connection)
+
+
+def test_a_byte_at_a_time_holds_no_connection_for_longer(async_url: str) -> None:
+    body = event(f"a trickle {async_url}")
+    with client.connect(async_url) as connection:
+        connection.sendall(head(JSON, f"Content-Length: {len(body)}"))
+        trickle = iter(body)
+
+        def is_answered() -> bool:
+            with suppress(OSError):  # it takes no more
+                connection.sendall(bytes([next(trickle)]))
+            return bool(select([connection], [], [], 0.5)[0])
+
+        client.eventually(is_answered, "the deadline of the body", 3 * BODY_SECONDS)
+        check_failure(receive(connection), 408)
