@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Engine, QueuePool
 
 State = Literal["up", "down"]
@@ -30,13 +30,19 @@ class Dependencies(BaseModel):
 
 
 class Health(BaseModel):
-    """`degraded` where a dependency is down. The ages and `set_aside`, a number: the async twin's only."""
+    """What works. The last three are the async twin's only."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     status: Literal["up", "degraded"]
+    """`degraded` where a dependency is down."""
     dependencies: Dependencies
     flush_age_seconds: Annotated[float | None, Field(exclude_if=lambda age: age is None)] = None
+    """Since the last flush that went well."""
     queue_age_seconds: Annotated[float | None, Field(exclude_if=lambda age: age is None)] = None
+    """Of the oldest first event that waits for its row."""
     set_aside: Annotated[int | None, Field(exclude_if=lambda entries: entries is None)] = None
+    """How many things could not be applied, and were set aside with their reasons."""
 
 
 class Ready(BaseModel):

@@ -35,24 +35,33 @@ class Query(BaseModel):
 
 
 class IssueView(BaseModel):
+    """One issue, as it is shown."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     fingerprint: str
+    """Hex SHA-256 of the grouping key."""
     service: str
     message: str
     stackTrace: str | None
-    times_seen: Annotated[int, Field(description="What MySQL holds.")]
-    pending: Annotated[
-        int | None,
-        Field(
-            description="What the buffer still holds; the async twin's only.", exclude_if=lambda n: n is None
-        ),
-    ] = None
+    """The first one that came, with the first event or a later one."""
+    times_seen: int
+    """What MySQL holds."""
+    pending: Annotated[int | None, Field(exclude_if=lambda n: n is None)] = None
+    """What the buffer still holds; the async twin's only."""
     first_seen: str
+    """ISO 8601 with microseconds, UTC."""
     last_seen: str
 
 
 class Page(BaseModel):
+    """Issues in the order that was asked for."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     issues: list[IssueView]
     next_cursor: str | None
+    """The `cursor` of the next page; null on the last one."""
 
 
 def parse_query(query_string: bytes) -> Query:
