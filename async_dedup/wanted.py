@@ -20,6 +20,8 @@ from shared.model import Issue
 
 INTERVAL = 0.5
 """Seconds between two looks, of the scheduler and of each API process."""
+AGAIN = 2.0
+"""Seconds after which what was told and is still wanted is told again: it may have been deleted once more."""
 GIVE_UP = 3600.0
 """Seconds after which nobody is likely to see that error again, and to know its message."""
 
@@ -65,11 +67,13 @@ class Missing:
 
 
 async def tell_again(buffer: Buffer, known: GroupBuffer) -> None:
-    """The API's side, for as long as it runs. Each that is wanted is forgotten once, so told once more."""
-    told: set[str] = set()
+    """The API's side, for as long as it runs. What is wanted is forgotten, so told with its next event."""
+    told: dict[str, float] = {}
     while True:
         await asyncio.sleep(INTERVAL)
         with suppress(Exception):  # whatever it is: nobody would start this task again
             wanted = await asyncio.to_thread(buffer.wanted)
-            known.forget(wanted - told)
-            told = wanted
+            now = time.monotonic()
+            due = {each for each in wanted if now - told.get(each, -AGAIN) >= AGAIN}
+            known.forget(due)
+            told = {each: now if each in due else told[each] for each in wanted}

@@ -140,6 +140,12 @@ def ensure_clock() -> None:
         say("no libfaketime found, which the tests of clocks need; on Debian: sudo apt-get install faketime")
 
 
+def ensure_curl() -> None:
+    """Find or install what the docs' examples are pasted with, for the tests of them."""
+    if find_program("curl") is None and not apt_install(["curl"], may_ask=False):
+        say("no curl found, which the tests of the docs' examples need; on Debian: sudo apt-get install curl")
+
+
 def runs(program: str | None) -> bool:
     """False also for what an interrupted install left without its libraries."""
     return program is not None and quietly([program, "--version"]).returncode == 0
@@ -190,6 +196,7 @@ def main(arguments: list[str]) -> None:
     if dev:
         ensure_browser()
         ensure_clock()
+        ensure_curl()
     ensure_packages(dev)
 
 

@@ -184,8 +184,8 @@ def test_a_browser_that_is_there_is_used(monkeypatch: pytest.MonkeyPatch, comman
     assert not commands.exists()
 
 
-@pytest.mark.parametrize(("arguments", "looked"), [([], 0), (["--dev"], 2)])
-def test_only_who_develops_needs_a_browser_and_a_clock(
+@pytest.mark.parametrize(("arguments", "looked"), [([], 0), (["--dev"], 3)])
+def test_only_who_develops_needs_a_browser_a_clock_and_curl(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str], looked: int
 ) -> None:
     calls: list[str] = []
@@ -194,6 +194,7 @@ def test_only_who_develops_needs_a_browser_and_a_clock(
     monkeypatch.setattr(bootstrap, "ensure_packages", lambda _: None)
     monkeypatch.setattr(bootstrap, "ensure_browser", lambda: calls.append("browser"))
     monkeypatch.setattr(bootstrap, "ensure_clock", lambda: calls.append("clock"))
+    monkeypatch.setattr(bootstrap, "ensure_curl", lambda: calls.append("curl"))
     bootstrap.main(arguments)
     assert len(calls) == looked
 

@@ -7,14 +7,16 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, delete
 
+from async_dedup import wanted
 from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_all
 from async_dedup.flush import flush
+from async_dedup.group_buffer import GroupBuffer
 from async_dedup.wanted import Missing
 from loadtests.stack import Stack
 from shared.model import Issue
 from tests import client
-from tests.parts import add, alone, drain, event, rows, servers_up, wait_until
+from tests.parts import LIMIT, add, alone, drain, event, rows, servers_up, wait_until
 
 A, B = event("a", "its trace"), event("b")
 
@@ -100,3 +102,27 @@ def test_what_never_comes_again_is_not_wanted_for_ever(
     monkeypatch.undo()
     missing.ask()
     assert missing._flushed == {}
+
+
+def test_what_is_told_and_still_wanted_is_told_again(
+    stack: Stack, buffer: Buffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that was deleted twice within a look is wanted all the while."""
+    monkeypatch.setattr(wanted, "INTERVAL", 0.01)
+    monkeypatch.setattr(wanted, "AGAIN", 0.1)
+    buffer.want({A.fingerprint})
+    told_again: list[int] = []
+
+    async def scenario() -> None:
+        client = GroupBuffer(stack.settings)
+        telling = asyncio.create_task(wanted.tell_again(buffer, client))
+        async with asyncio.timeout(LIMIT):
+            while len(told_again) < 3:
+                told_again.append(await client.add([A]))
+                while A.fingerprint in client._known:  # noqa: ASYNC110 - nothing of the task is replaced
+                    await asyncio.sleep(0.01)
+        telling.cancel()
+        await client.close()
+
+    asyncio.run(scenario())
+    assert told_again == [1, 1, 1]
