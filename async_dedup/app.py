@@ -82,8 +82,8 @@ def create_app() -> FastAPI:
         return Response(success(page), media_type=JSON)
 
     @app.get("/api/v1/errors/{fingerprint:fingerprint}", **docs.SHOW_ISSUE)
-    def show_issue(fingerprint: str) -> Response:
-        issue = listing.one(engine, fingerprint)
+    def show_issue(request: Request) -> Response:
+        issue = listing.one(engine, request.path_params["fingerprint"])
         add_pending(buffer, [issue])
         return Response(success(issue), media_type=JSON)
 

@@ -88,7 +88,13 @@ LIST_ISSUES = _route(
         for name, schema in _inline(Query)["properties"].items()
     ],
 )
-SHOW_ISSUE = _route("Show one issue", "By its fingerprint: 64 hexadecimal digits.", IssueView, 404, 503)
+SHOW_ISSUE = _route(
+    "Show one issue",
+    "By its fingerprint: 64 hexadecimal digits.",
+    IssueView,
+    *(404, 503),
+    parameters=[{"name": "fingerprint", "in": "path", "required": True, "schema": {"type": "string"}}],
+)
 HEALTH = _route(
     "Show the state of all parts", "Always 200; `status` is `degraded` where a dependency is away.", Health
 )

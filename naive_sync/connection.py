@@ -37,6 +37,8 @@ class BoundedRequest(Request):  # type: ignore[misc]
     """Reads no more of a head than the contract allows, and trusts no header of a proxy."""
 
     headers: list[tuple[str, str]]
+    must_close: bool
+    version: tuple[int, int]
 
     def parse(self, unreader: Any) -> bytes:
         head, skipped = bytearray(), 0
@@ -60,6 +62,14 @@ class BoundedRequest(Request):  # type: ignore[misc]
         length = dict(headers).get("content-length", "0")
         if not (length.isascii() and length.isdigit() and int(length) <= MAX_LENGTH):
             raise not_http()
+
+    def should_close(self) -> bool:
+        """gunicorn by itself reads one header with one option."""
+        values = (value for name, value in self.headers if name == "CONNECTION")
+        options = {option.strip().lower() for value in values for option in value.split(",")}
+        return (
+            self.must_close or "close" in options or (self.version < (1, 1) and "keep-alive" not in options)
+        )
 
     def _peer_trusted_for_forwarded(self) -> tuple[dict[str, str], list[str]]:
         return {}, []

@@ -148,11 +148,24 @@ def test_who_sends_no_more_still_gets_the_answer(twin_url: str) -> None:
         assert receive(connection).status == 200
 
 
-def test_http_1_0_may_keep_its_connection(twin_url: str) -> None:
+@pytest.mark.parametrize("options", ["keep-alive", "Keep-Alive, TE"])
+def test_http_1_0_may_keep_its_connection(twin_url: str, options: str) -> None:
     body = event(f"HTTP/1.0 {twin_url}")
-    request = head(JSON, "Connection: keep-alive", f"Content-Length: {len(body)}") + body
+    request = head(JSON, f"Connection: {options}", f"Content-Length: {len(body)}") + body
     with client.connect(twin_url) as connection:
         for _ in range(2):
             connection.sendall(request.replace(b"HTTP/1.1", b"HTTP/1.0", 1))
             answer = receive(connection)
             assert (answer.status, answer.headers["Connection"]) == (200, "keep-alive")
+
+
+@pytest.mark.parametrize("options", [("close",), ("Close",), ("TE, close",), ("close,TE",), ("TE", "close")])
+def test_to_close_may_be_one_of_several_options(twin_url: str, options: tuple[str, ...]) -> None:
+    """As Perl's LWP sends it."""
+    body = event(f"closes {options} {twin_url}")
+    asked = [f"Connection: {option}" for option in options]
+    with client.connect(twin_url) as connection:
+        connection.sendall(head(JSON, f"Content-Length: {len(body)}", "TE: deflate", *asked) + body)
+        answer = receive(connection)
+        assert (answer.status, answer.headers["Connection"]) == (200, "close")
+        assert client.is_closed(connection)

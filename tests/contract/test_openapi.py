@@ -9,6 +9,7 @@ from pathlib import Path
 from tests import client
 
 DOCUMENT = Path(__file__).parent.parent.parent / "shared" / "openapi.json"
+CONTRACT = Path(__file__).parent.parent.parent / "docs" / "contract.md"
 SCHEMATHESIS = Path(sysconfig.get_path("scripts")) / "schemathesis"
 CONFIG = Path(__file__).parent.parent / "schemathesis.toml"
 
@@ -38,6 +39,12 @@ def test_it_has_every_route() -> None:
         ("/api/v1/ready", "get"),
         ("/metrics", "get"),
     }
+
+
+def test_it_has_no_status_that_the_contract_has_not() -> None:
+    table = re.findall(r"^\| (\d{3}) \|", CONTRACT.read_text(), re.M)
+    operations = [o for path in json.loads(DOCUMENT.read_text())["paths"].values() for o in path.values()]
+    assert {status for operation in operations for status in operation["responses"]} <= {"200", *table}
 
 
 def test_the_async_twin_has_a_page_to_try_it_out(async_url: str) -> None:
