@@ -1,7 +1,5 @@
 """The sections of RESULTS.md about latencies and rates."""
 
-from collections.abc import Mapping
-
 from loadtests.analysis.results import Comparison, Results, Trial
 from loadtests.analysis.summary import (
     LevelId,
@@ -15,7 +13,7 @@ from loadtests.analysis.summary import (
 )
 from loadtests.load.subjects import compared
 from loadtests.report.markdown import table
-from loadtests.report.numbers import factor, number
+from loadtests.report.numbers import factor, kinds, number
 from loadtests.report.verdict import spread
 
 TENTH = 10
@@ -98,7 +96,3 @@ def rates(results: Results, profile: str) -> str:
     return f"""### Successful answers per second; failures by status code, or by what came instead
 
 {table(heads, rows)}"""
-
-
-def kinds(failed: Mapping[str, int]) -> str:
-    return ", ".join(f"{many:,} x {kind}" for kind, many in sorted(failed.items()) if many) or "0"

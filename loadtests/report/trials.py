@@ -6,9 +6,8 @@ from typing import Literal, get_args
 from loadtests.analysis.pairs import latency
 from loadtests.analysis.results import Environment, Results, Trial
 from loadtests.analysis.summary import level_ids, level_reasons, profiles, reasons, subjects
-from loadtests.report.latency import kinds
 from loadtests.report.markdown import table
-from loadtests.report.numbers import number
+from loadtests.report.numbers import kinds, number
 
 Count = Literal["acknowledged", "unanswered", "recorded", "lost", "extra"]
 COUNTS: tuple[Count, ...] = get_args(Count)

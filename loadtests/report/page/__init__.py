@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from loadtests.analysis.results import Results
+from loadtests.load.files import write_whole
 from loadtests.load.subjects import for_scripts
 from loadtests.report.page import audit, capacity, cost, curve, latency, timeline
 from loadtests.report.page.facts import facts
@@ -30,9 +31,7 @@ SECTIONS = (
 
 def write(results: Results, path: Path) -> None:
     """Write the page, whole or not at all."""
-    draft = path.with_suffix(".part")
-    draft.write_text(render(results), encoding="utf-8")
-    draft.replace(path)
+    write_whole(path, render(results))
 
 
 def render(results: Results) -> str:
