@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import redis
@@ -28,13 +28,29 @@ from async_dedup.keys import (
     CLAIM,
     FIRST_EVENTS,
     FLUSHED_AT,
+    MAX_TAKEN,
     PENDING,
     SET_ASIDE,
+    TAKE,
     WANTED,
     WANTED_SECONDS,
 )
 from async_dedup.set_aside import SetAside, unfit_batch
 from shared.settings import Settings
+
+
+class Taken(NamedTuple):
+    """What a digest has in its hands: the oldest first events, and a batch with their counts.
+
+    No batch where nothing was counted of them, or where their counts are left to the flush.
+    """
+
+    events: list[FirstEvent]
+    batch: Batch | None
+    last: str
+    """The id of the newest of them; empty where there are none. Later ones wait for the next digest."""
+    is_full: bool
+    """More may wait."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +76,7 @@ class Buffer:
         # redis-py types every reply as bytes or str; without decode_responses they are bytes.
         self.redis: Any = sync_redis(settings, settings.redis_timeout)
         self._claim = self.redis.register_script(CLAIM)
+        self._take = self.redis.register_script(TAKE)
         self._pending = self.redis.register_script(PENDING)
         self.set_aside = SetAside(self.redis)
         self._flush_age = FlushAge()
@@ -105,20 +122,33 @@ class Buffer:
         Not in a MULTI: a full Redis refuses to queue anything in one, and only a drop can make room.
         """
         with self.redis.pipeline(transaction=False) as pipeline:
-            pipeline.unlink(BATCH + batch_id).lrem(BATCHES, 1, batch_id).execute()
+            _drop(pipeline, batch_id)
+            pipeline.execute()
 
-    def first_events(self, limit: int) -> list[FirstEvent]:
-        """The oldest events that wait for their digest. What can't be read is set aside, and makes room."""
-        while True:
-            events, unfit = read_first_events(self.redis.xrange(FIRST_EVENTS, count=limit))
-            if not unfit:
-                return events
+    def take(self, most: int) -> Taken:
+        """The oldest first events, up to `most`, and their counts.
+
+        What can't be read is set aside. The counts of all are left to the flush then.
+        """
+        batch_id = uuid4().hex
+        keys = [FIRST_EVENTS, BUFFER, BATCHES, BATCH + batch_id]
+        entries, fields = self._take(keys, [batch_id, most, MAX_TAKEN])
+        events, unfit = read_first_events([(entry_id, _pairs(words)) for entry_id, words in entries])
+        if unfit:
             self.set_aside(unfit)
+        batch, odd = read_batch(batch_id, _pairs(fields))
+        is_whole = batch.has_time and not odd and not unfit
+        last = entries[-1][0].decode() if entries else ""
+        return Taken(events, batch if is_whole else None, last, len(entries) == most)
 
-    def trim(self, last: FirstEvent) -> None:
-        """Only after the commit. Who read `last` has read all before it, so two workers may trim at once."""
-        milliseconds, sequence = last.id.split("-")
-        self.redis.xtrim(FIRST_EVENTS, minid=f"{milliseconds}-{int(sequence) + 1}", approximate=False)
+    def finish(self, taken: Taken, with_counts: bool) -> None:
+        """Only after the commit. Whoever took the last has taken all before it, so two may finish at once."""
+        milliseconds, sequence = taken.last.split("-")
+        with self.redis.pipeline(transaction=False) as pipeline:
+            if taken.batch and with_counts:
+                _drop(pipeline, taken.batch.id)
+            pipeline.xtrim(FIRST_EVENTS, minid=f"{milliseconds}-{int(sequence) + 1}", approximate=False)
+            pipeline.execute()
 
     def pending(self, fingerprints: Sequence[str]) -> list[int]:
         """Events that MySQL has not seen yet, per fingerprint."""
@@ -176,6 +206,15 @@ def sync_redis(settings: Settings, timeout: float | None) -> redis.Redis:
         socket_connect_timeout=settings.redis_timeout,
         retry=Retry(NoBackoff(), 0),
     )
+
+
+def _drop(pipeline: Any, batch_id: str) -> None:
+    pipeline.unlink(BATCH + batch_id).lrem(BATCHES, 1, batch_id)
+
+
+def _pairs(words: Sequence[bytes]) -> dict[bytes, bytes]:
+    """As a script returns a hash, or an entry of a stream."""
+    return dict(zip(words[::2], words[1::2], strict=True))
 
 
 def _unix_seconds(time: tuple[int, int]) -> float:

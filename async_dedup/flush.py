@@ -7,32 +7,25 @@ Two flushes at once give the same totals, since only one of them can insert the 
 
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
 
 from redis import OutOfMemoryError
-from sqlalchemy import Connection, Engine, delete, func, insert, select
-from sqlalchemy.dialects import mysql
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import Connection, Engine, func
+from sqlalchemy.dialects.mysql import insert
+from sqlalchemy.exc import DBAPIError
 
 from async_dedup.buffer import Buffer
-from async_dedup.entries import MOST_EVENTS, Batch, unfit_count
-from shared.answer import now
+from async_dedup.entries import Batch, unfit_count
+from async_dedup.ledger import AlreadyApplied, enter
 from shared.db import refused_rows, transact
-from shared.model import AppliedBatch, Issue
+from shared.model import Issue
 from shared.pipeline_metrics import (
     batch_events,
     batch_fingerprints,
-    batches_replayed,
     events_flushed,
     flush_duration,
 )
 
-LEDGER_KEPT = timedelta(days=7)
-"""No flush holds a batch in its hands for longer: after that its row guards nothing."""
-LEDGER_ROWS = 20_000
-"""Kept in any case, 2 MB: the batches of more than a day."""
-
-_insert = mysql.insert(Issue)
+_insert = insert(Issue)
 COUNT = _insert.on_duplicate_key_update(
     times_seen=Issue.times_seen + _insert.inserted.times_seen,
     first_seen=func.least(Issue.first_seen, _insert.inserted.first_seen),
@@ -65,10 +58,6 @@ def _apply_batches(buffer: Buffer, engine: Engine) -> list[str]:
     return made
 
 
-class AlreadyApplied(Exception):
-    """The ledger has this batch."""
-
-
 def _apply(buffer: Buffer, engine: Engine, batch: Batch) -> bool:
     """Whether it made rows."""
     if not batch.counts:
@@ -76,7 +65,6 @@ def _apply(buffer: Buffer, engine: Engine, batch: Batch) -> bool:
     try:
         rows = transact(engine, lambda connection: _write(connection, batch))
     except AlreadyApplied:
-        batches_replayed.inc()
         return False
     except DBAPIError as error:
         return _apply(buffer, engine, _without_refused(buffer, engine, batch, error))
@@ -105,17 +93,7 @@ def _without_refused(buffer: Buffer, engine: Engine, batch: Batch, error: DBAPIE
 
 def _write(connection: Connection, batch: Batch) -> int:
     """MySQL's number of affected rows: 1 for each that is new, 2 for each that was there."""
-    try:
-        connection.execute(
-            insert(AppliedBatch).values(
-                batch_id=batch.id,
-                applied_at=now(),
-                fingerprints=len(batch.counts),
-                events=min(sum(batch.counts.values()), MOST_EVENTS),
-            )
-        )
-    except IntegrityError:
-        raise AlreadyApplied from None
+    enter(connection, batch)
     return connection.execute(COUNT, _rows(batch), execution_options={"preserve_rowcount": True}).rowcount
 
 
@@ -127,12 +105,3 @@ def _rows(batch: Batch) -> list[dict[str, object]]:
         {**empty, "fingerprint": fingerprint, "times_seen": events}
         for fingerprint, events in sorted(batch.counts.items())
     ]
-
-
-def trim_ledger(engine: Engine) -> None:
-    """By a clock that may have been set forward by years, so the newest rows stay whatever it says."""
-    applied_at = AppliedBatch.applied_at
-    with engine.begin() as connection:
-        newest = select(applied_at).order_by(applied_at.desc()).offset(LEDGER_ROWS).limit(1)
-        if not_kept := connection.scalar(newest):
-            connection.execute(delete(AppliedBatch).where(applied_at <= min(not_kept, now() - LEDGER_KEPT)))

@@ -4,7 +4,7 @@
 |-------------------|--------|------------------------------------|---------------------|-------------------|
 | hpt:buffer        | hash   | events by fingerprint, `at`: last  | MAX_FINGERPRINTS    | claimed           |
 | hpt:batches       | list   | ids of batches, oldest first       | one per batch       | each is dropped   |
-| hpt:batch:ID      | hash   | a claimed buffer                   | MAX_FINGERPRINTS    | in MySQL, dropped |
+| hpt:batch:ID      | hash   | a claimed buffer, or a part of it  | MAX_FINGERPRINTS    | in MySQL, dropped |
 | hpt:first_events  | stream | first events, first stack traces   | maxmemory           | in MySQL, trimmed |
 | hpt:group:PROCESS | string | number and id of its last group    | one each            | an hour unused    |
 | hpt:flushed_at    | string | last flush, Unix seconds           | 1                   | overwritten       |
@@ -20,7 +20,8 @@ rather than evict counted ones. Fingerprints are 32 raw bytes here, half of thei
 | `add.lua`       | `group_buffer.py`, the API | a group counts once, however often it is sent       |
 | `claim.lua`     | `buffer.py`, the flush     | no event is in buffer and batch at once, or in none |
 | `pending.lua`   | `buffer.py`, the list      | the sum over buffer and batches at one moment       |
-| `set_aside.lua` | `set_aside.py`, these two  | what can't be applied is removed and noted, once    |
+| `set_aside.lua` | `set_aside.py`, both ways  | what can't be applied is removed and noted, once    |
+| `take.lua`      | `buffer.py`, the digest    | as `claim.lua`, for what becomes rows next          |
 """
 
 from pathlib import Path
@@ -40,6 +41,9 @@ AT = "at"
 MAX_FINGERPRINTS = 10_000
 """A buffer that reaches this is sealed as a batch at once: one HGETALL and one transaction stay small."""
 
+MAX_TAKEN = 8
+"""Batches in which flushes are behind: a digest has one in its hands, and a killed one has left one."""
+
 WANTED_SECONDS = 60
 """The scheduler renews what it wants; should it be gone, nobody waits for the answer."""
 
@@ -53,5 +57,6 @@ def _script(name: str) -> str:
 
 ADD = _script("add")
 CLAIM = _script("claim")
+TAKE = _script("take")
 PENDING = _script("pending")
 MOVE_ASIDE = _script("set_aside")

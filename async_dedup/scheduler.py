@@ -12,9 +12,10 @@ from redis import RedisError
 from rq import Queue
 from sqlalchemy import Engine
 
+from async_dedup import ledger
 from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_all, digest_queue, enqueue_digest
-from async_dedup.flush import flush, trim_ledger
+from async_dedup.flush import flush
 from async_dedup.steady import Every, SteadyScheduler
 from async_dedup.wanted import INTERVAL as ASK_INTERVAL
 from async_dedup.wanted import Missing
@@ -47,13 +48,14 @@ def tick(buffer: Buffer, engine: Engine, queue: Queue, missing: Missing | None =
         log.warning("The flush failed and will be tried again: %s: %s", type(error).__name__, error)
 
 
-def seal(buffer: Buffer) -> None:
+def seal(buffer: Buffer, interval: float) -> None:
     """A batch for each interval where flushes are behind, since all in it get the time of its last event.
 
     Not more than MAX_SEALED: in each, what keeps coming takes memory once more.
     """
     with suppress(RedisError):  # the tick says so
-        if 0 < len(buffer.batches()) < MAX_SEALED:
+        state = buffer.state()
+        if state.flush_age > interval and state.batches < MAX_SEALED:
             buffer.claim()
 
 
@@ -70,11 +72,11 @@ def main() -> None:
     )
     interval, at_once = settings.flush_interval, datetime.now(UTC)
     scheduler.add_job(tick, Every(seconds=interval), [buffer, engine, queue, missing], next_run_time=at_once)
-    # Half an interval later: what waits then is what a flush has left.
+    # Half an interval later: a flush that went well was half an interval ago.
     later = at_once + timedelta(seconds=interval / 2)
-    scheduler.add_job(seal, Every(seconds=interval), [buffer], next_run_time=later)
+    scheduler.add_job(seal, Every(seconds=interval), [buffer, interval], next_run_time=later)
     scheduler.add_job(missing.ask, Every(seconds=ASK_INTERVAL))
-    scheduler.add_job(trim_ledger, Every(hours=1), [engine])
+    scheduler.add_job(ledger.trim, Every(hours=1), [engine])
     # Blocked before any thread starts, so that they come here and never into the middle of a flush.
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rq import Queue, SimpleWorker
 from rq.exceptions import StopRequested
 
-from async_dedup.digest import digest_queue
+from async_dedup.digest import Stop, digest_queue
 from shared.db import create_tables_when_up, make_background_engine
 from shared.exposition import serve
 from shared.settings import load
@@ -24,11 +24,10 @@ seen: set[str] = set()
 class Worker(SimpleWorker):
     """RQ's also ends where Redis fails it in the middle of a job; this one knows whether it was told to."""
 
-    told_to_stop = False
     max_connection_wait_time = 1.0  # RQ's own minute is how long rows would be missing after Redis is back
 
     def handle_warm_shutdown_request(self) -> None:
-        Worker.told_to_stop = True  # of the class: the signal may reach the worker before the present one
+        Stop.asked = True  # not the worker's own: the signal may reach the one before the present one
 
     def subscribe(self) -> None:
         """To nothing: nobody sends RQ's commands, and their thread can't be ended without Redis."""
@@ -39,7 +38,7 @@ def main() -> None:
     create_tables_when_up(make_background_engine(settings))
     serve(settings.host, settings.worker_metrics_port)
     queue = digest_queue(settings, timeout=None)
-    while not Worker.told_to_stop:
+    while not Stop.asked:
         work(queue)
 
 
@@ -48,7 +47,7 @@ def work(queue: Queue) -> None:
         # A job is a few milliseconds of SQL: a fork for each would cost more than the job.
         Worker([queue]).work(logging_level="WARNING")
     with outlived():
-        time.sleep(0 if Worker.told_to_stop else PAUSE)
+        time.sleep(0 if Stop.asked else PAUSE)
 
 
 @contextmanager

@@ -88,7 +88,7 @@ PANELS = (
         "buffer; should they drift apart, it grows.",
         "short",
         Query(f'sum(rate(http_requests_total{{job="async_dedup",{OK}}}[{FLUSHES}]))', "acknowledged"),
-        Query(f'sum(rate(events_flushed_total{{job="scheduler"}}[{FLUSHES}]))', "flushed"),
+        Query(f"sum(rate(events_flushed_total[{FLUSHES}]))", "flushed"),
     ),
     graph(
         "Buffer, and batches that are claimed",

@@ -115,7 +115,7 @@ def unfinished() -> stat.Panel:
         "Acknowledged, count not in MySQL yet",
         "Of the async twin. Falls to 0 at each flush; growing from flush to flush, MySQL does not keep up.",
         "short",
-        Query(f'clamp_min({acknowledged} - sum(events_flushed_total{{job="scheduler"}}), 0)', "events"),
+        Query(f"clamp_min({acknowledged} - sum(events_flushed_total), 0)", "events"),
     )
 
 

@@ -134,7 +134,7 @@ def refused_rows(
 
     Raises `error` where it is none of a row's own, such as of a MySQL that is away or full.
     """
-    if not _is_refusal(error):
+    if not is_refusal(error):
         raise error
     with engine.connect() as connection:
         refused = _refused(connection, statement, rows, 0)
@@ -151,7 +151,7 @@ def _refused(
         with connection.begin_nested():
             connection.execute(statement, rows)
     except DBAPIError as error:
-        if not _is_refusal(error):
+        if not is_refusal(error):
             raise
         if len(rows) == 1:
             return {first: str(error.orig)}
@@ -163,7 +163,8 @@ def _refused(
     return {}
 
 
-def _is_refusal(error: DBAPIError) -> bool:
+def is_refusal(error: DBAPIError) -> bool:
+    """Whether it is about a row, and not about MySQL."""
     if isinstance(error, DataError | IntegrityError):
         return True
     return error.orig is not None and error.orig.args[:1] != () and error.orig.args[0] in REFUSALS

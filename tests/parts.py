@@ -15,7 +15,7 @@ from sqlalchemy import Engine, RowMapping, select
 
 from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_all
-from async_dedup.entries import Batch
+from async_dedup.entries import Batch, FirstEvent, read_first_events
 from async_dedup.flush import flush
 from async_dedup.group_buffer import GroupBuffer
 from loadtests.bootstrap import CLOCK
@@ -90,6 +90,11 @@ def open_buffer(buffer: Buffer) -> dict[str, int]:
     """Events per fingerprint that nobody has claimed yet."""
     fields = buffer.redis.hgetall("hpt:buffer")
     return {name.hex(): int(events) for name, events in fields.items() if name != b"at"}
+
+
+def first_events(buffer: Buffer) -> list[FirstEvent]:
+    """What waits for a digest."""
+    return read_first_events(buffer.redis.xrange("hpt:first_events"))[0]
 
 
 def claimed(buffer: Buffer) -> list[Batch]:

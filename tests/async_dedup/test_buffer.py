@@ -165,7 +165,7 @@ def test_counts_leave_a_full_redis_for_mysql(settings: Settings, buffer: Buffer,
     asyncio.run(add(settings, [A]))
     with full(buffer.redis):
         flush(buffer, engine)
-        assert digest_some(buffer, engine) == 1
+        assert len(digest_some(buffer, engine).events) == 1
     assert counted(buffer) == {}
     assert times_seen(engine) == {A.fingerprint: 1}
 

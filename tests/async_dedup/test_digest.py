@@ -5,23 +5,40 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
-from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import DataError, OperationalError, ProgrammingError
 
 from async_dedup import digest as module
-from async_dedup.buffer import Buffer
+from async_dedup.buffer import Buffer, Taken
 from async_dedup.digest import ROWS, UPSERT, digest_all, digest_some
 from async_dedup.flush import flush
+from async_dedup.keys import MAX_TAKEN
 from loadtests.stack import Stack
 from shared import listing
 from shared.answer import Refused, now
 from shared.event import Event
-from tests.parts import add, alone, drain, engine_of, event, rows
+from tests.async_dedup.killed import kill_at
+from tests.parts import (
+    add,
+    alone,
+    counted,
+    drain,
+    engine_of,
+    event,
+    first_events,
+    open_buffer,
+    rows,
+    times_seen,
+)
+
+A, B = event("a"), event("b")
 
 MILLISECOND = timedelta(milliseconds=1)
 """A first event's time is that of its entry in the stream, which is cut to milliseconds."""
@@ -63,11 +80,11 @@ class OtherWorker:
         self.read_next()
 
     def read_next(self) -> None:
-        self._events = self.buffer.first_events(ROWS)
+        self._taken = self.buffer.take(ROWS)
 
     def write(self) -> None:
         late = Buffer.__new__(Buffer)
-        late.__dict__ = {**self.buffer.__dict__, "first_events": lambda _: self._events}
+        late.__dict__ = {**self.buffer.__dict__, "take": lambda _: self._taken}
         digest_some(late, self.engine)
 
 
@@ -130,11 +147,119 @@ def test_a_count_before_its_payload_is_not_listed(stack: Stack, buffer: Buffer, 
     assert (issue.message, issue.stackTrace, issue.times_seen) == ("seen", "its trace", 2)
 
 
-def test_a_row_of_the_digest_alone_counts_nothing_yet(stack: Stack, buffer: Buffer, engine: Engine) -> None:
-    seen = event("seen")
-    asyncio.run(add(stack.settings, [seen]))
+def test_the_counts_come_along_and_leave_the_flush_what_came_again(
+    stack: Stack, buffer: Buffer, engine: Engine
+) -> None:
+    once, again, known = event("once"), event("again"), event("known")
+    asyncio.run(add(stack.settings, [known]))
+    drain(buffer, engine)
+    asyncio.run(add(stack.settings, [once, again, again, event("again", "its trace")]))
+    buffer.redis.hincrby("hpt:buffer", bytes.fromhex(known.fingerprint), 2)  # no payload, as known
     digest_all(buffer, engine)
-    assert rows(engine)[seen.fingerprint]["times_seen"] == 0
+    assert counted(buffer) == {known.fingerprint: 2}
+    assert times_seen(engine) == {once.fingerprint: 1, again.fingerprint: 3, known.fingerprint: 1}
+    flush(buffer, engine)
+    assert times_seen(engine) == {once.fingerprint: 1, again.fingerprint: 3, known.fingerprint: 3}
+
+
+def test_two_payloads_of_a_fingerprint_bring_its_count_once(
+    stack: Stack, buffer: Buffer, engine: Engine
+) -> None:
+    for trace in (None, "its trace"):  # through two API processes
+        asyncio.run(add(stack.settings, [event("seen", trace)]))
+    assert len(first_events(buffer)) == 2
+    digest_all(buffer, engine)
+    ((row),) = rows(engine).values()
+    assert (row["times_seen"], row["stack_trace"]) == (2, "its trace")
+
+
+def test_where_flushes_are_behind_the_counts_stay(stack: Stack, buffer: Buffer, engine: Engine) -> None:
+    """Else each digest that fails would leave one batch more, for as long as MySQL is away."""
+    for number in range(MAX_TAKEN):
+        asyncio.run(add(stack.settings, [event(f"behind {number}")]))
+        buffer.claim()
+    asyncio.run(add(stack.settings, [event("seen")]))
+    digest_all(buffer, engine)
+    assert len(buffer.batches()) == MAX_TAKEN
+    assert open_buffer(buffer) == {event("seen").fingerprint: 1}
+    assert {row["message"]: row["times_seen"] for row in rows(engine).values()}["seen"] == 0
+    flush(buffer, engine)
+    assert set(times_seen(engine).values()) == {1}
+    assert len(rows(engine)) == MAX_TAKEN + 1
+
+
+def test_a_mysql_that_refuses_for_long_is_left_no_more_batches(
+    stack: Stack, buffer: Buffer, engine: Engine
+) -> None:
+    with stack.mysql.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("RENAME TABLE twins.issues TO twins.moved")
+        try:
+            for number in range(2 * MAX_TAKEN):
+                asyncio.run(add(stack.settings, [event(f"event {number}")]))
+                with pytest.raises(ProgrammingError):
+                    digest_all(buffer, engine)
+        finally:
+            cursor.execute("RENAME TABLE twins.moved TO twins.issues")
+    assert len(buffer.batches()) == MAX_TAKEN
+    drain(buffer, engine)
+    assert {row["message"]: row["times_seen"] for row in rows(engine).values()} == {
+        f"event {number}": 1 for number in range(2 * MAX_TAKEN)
+    }
+
+
+KILLED_AT = {
+    "taken": "async_dedup.digest._make_durable",
+    "in the transaction": "async_dedup.digest._row",
+    "committed": "async_dedup.buffer.Buffer.finish",
+}
+"""What a digest is about to call when it is killed there."""
+
+
+@pytest.mark.parametrize("then", ["digest", "flush"])
+@pytest.mark.parametrize("step", [*KILLED_AT, "emptied", "dropped"])
+def test_a_digest_that_was_killed_is_finished_by_whoever_comes_next(
+    stack: Stack, engine: Engine, tmp_path: Path, step: str, then: str
+) -> None:
+    stack.reset()
+    buffer = Buffer(stack.settings)
+    asyncio.run(add(stack.settings, [A, A, B]))
+    kill_at(stack.settings, tmp_path, "digest", KILLED_AT.get(step, KILLED_AT["committed"]))
+    if step in ("emptied", "dropped"):  # what is sent at once may arrive by halves
+        (batch_id,) = buffer.batches()
+        buffer.redis.unlink(f"hpt:batch:{batch_id}")
+        if step == "dropped":
+            buffer.redis.lrem("hpt:batches", 1, batch_id)
+    in_mysql = {A.fingerprint: 2, B.fingerprint: 1}
+    assert times_seen(engine) == ({} if step in ("taken", "in the transaction") else in_mysql)
+    assert counted(buffer) == ({} if step in ("emptied", "dropped") else in_mysql)
+    assert len(first_events(buffer)) == 2
+    asyncio.run(add(stack.settings, [A]))
+    works = [digest_all, flush]
+    for work in works if then == "digest" else reversed(works):
+        work(buffer, engine)
+    assert {row["message"]: row["times_seen"] for row in rows(engine).values()} == {"a": 3, "b": 1}
+    assert (counted(buffer), buffer.batches(), first_events(buffer)) == ({}, [], [])
+
+
+@pytest.mark.parametrize("faster", [False, True])
+def test_a_flush_that_finds_the_batch_of_a_digest_at_work_counts_nothing_twice(
+    stack: Stack, buffer: Buffer, engine: Engine, monkeypatch: pytest.MonkeyPatch, faster: bool
+) -> None:
+    make_durable = module._make_durable
+
+    def beside_a_flush(*arguments: Any) -> bool:
+        if faster:
+            flush(buffer, engine)
+            return make_durable(*arguments)
+        with_counts = make_durable(*arguments)
+        flush(buffer, engine)
+        return with_counts
+
+    asyncio.run(add(stack.settings, [A, A, B]))
+    monkeypatch.setattr(module, "_make_durable", beside_a_flush)
+    digest_some(buffer, engine)
+    assert {row["message"]: row["times_seen"] for row in rows(engine).values()} == {"a": 2, "b": 1}
+    assert (counted(buffer), buffer.batches(), first_events(buffer)) == ({}, [], [])
 
 
 @pytest.mark.parametrize("traces", [("kept", None), ("kept", "too late"), (None, "kept")])
@@ -151,10 +276,10 @@ def test_the_first_stack_trace_is_kept(
 def test_only_the_events_that_were_read_are_trimmed(stack: Stack, buffer: Buffer, engine: Engine) -> None:
     events = [event(f"event {number}") for number in range(ROWS + 1)]
     asyncio.run(add(stack.settings, events))
-    assert digest_some(buffer, engine) == ROWS
-    assert [first.event for first in buffer.first_events(10)] == [events[-1]]
-    assert digest_some(buffer, engine) == 1
-    assert digest_some(buffer, engine) == 0
+    assert len(digest_some(buffer, engine).events) == ROWS
+    assert [first.event for first in first_events(buffer)] == [events[-1]]
+    assert len(digest_some(buffer, engine).events) == 1
+    assert digest_some(buffer, engine).events == []
     assert len(rows(engine)) == ROWS + 1
 
 
@@ -169,16 +294,17 @@ def test_a_job_leaves_what_comes_in_meanwhile_to_the_next(
     asyncio.run(add(stack.settings, [event(f"early {number}") for number in range(5)]))
     rounds: list[int] = []
 
-    def then_one_comes_in(buffer: Buffer, engine: Engine) -> int:
-        rounds.append(digest_some(buffer, engine))
+    def then_one_comes_in(buffer: Buffer, engine: Engine) -> Taken:
+        taken = digest_some(buffer, engine)
+        rounds.append(len(taken.events))
         if len(rounds) == 3:
             asyncio.run(add(stack.settings, [event("late")]))
-        return rounds[-1]
+        return taken
 
     monkeypatch.setattr(module, "digest_some", then_one_comes_in)
     digest_all(buffer, engine)
     assert rounds == [2, 2, 1]
-    assert [first.event.message for first in buffer.first_events(10)] == ["late"]
+    assert [first.event.message for first in first_events(buffer)] == ["late"]
 
 
 def test_a_digest_that_ends_before_its_trim_is_done_again(
@@ -190,13 +316,13 @@ def test_a_digest_that_ends_before_its_trim_is_done_again(
     asyncio.run(add(stack.settings, [event("seen", "its trace")]))
     flush(buffer, engine)
     with monkeypatch.context() as patch:
-        patch.setattr(Buffer, "trim", kill)
+        patch.setattr(Buffer, "finish", kill)
         with pytest.raises(Killed):
             digest_some(buffer, engine)
     once = rows(engine)
-    assert digest_some(buffer, engine) == 1
+    assert len(digest_some(buffer, engine).events) == 1
     assert rows(engine) == once
-    assert digest_some(buffer, engine) == 0
+    assert digest_some(buffer, engine).events == []
 
 
 def test_workers_at_once_give_the_rows_of_one(stack: Stack, buffer: Buffer, engine: Engine) -> None:
@@ -236,9 +362,9 @@ def test_a_digest_without_mysql_loses_nothing(stack: Stack, buffer: Buffer, engi
     stack.kill("mysql")
     with pytest.raises(OperationalError):
         digest_some(buffer, engine)
-    assert [first.event for first in buffer.first_events(10)] == [seen]
+    assert [first.event for first in first_events(buffer)] == [seen]
     stack.start("mysql")
-    assert digest_some(buffer, engine) == 1
+    assert len(digest_some(buffer, engine).events) == 1
     assert rows(engine)[seen.fingerprint]["message"] == "seen"
 
 

@@ -1,26 +1,23 @@
 """The flush: exactly once, wherever it is killed and however many of them run."""
 
 import asyncio
-import signal
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
-from sqlalchemy import Engine, delete, insert, select
+from sqlalchemy import Engine, select
 from sqlalchemy.exc import OperationalError
 
-from async_dedup import flush as flush_module
 from async_dedup.buffer import Buffer
 from async_dedup.entries import Batch
-from async_dedup.flush import LEDGER_KEPT, flush, trim_ledger
+from async_dedup.flush import flush
 from loadtests.stack import Stack
 from shared import db
-from shared.answer import now
 from shared.model import AppliedBatch
-from tests.parts import add, alone, claimed, counted, engine_of, event, frozen, running, times_seen
+from tests.async_dedup.killed import kill_at
+from tests.parts import add, alone, claimed, counted, engine_of, event, frozen, times_seen
 
 A, B = event("a"), event("b")
 
@@ -31,21 +28,6 @@ KILLED_AT = {
     "dropped": "async_dedup.buffer.Buffer.mark_flushed",
 }
 """What a flush is about to call when it is killed there."""
-
-KILLED_FLUSH = """
-import os, signal, sys
-from importlib import import_module
-from async_dedup import flush
-from async_dedup import flush as flush_module
-from async_dedup.buffer import Buffer
-from shared.db import make_background_engine
-from shared.settings import Settings
-
-owner, name = sys.argv[1].rsplit(".", 1)
-owner = Buffer if owner.endswith("Buffer") else import_module(owner)
-setattr(owner, name, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-flush.flush(Buffer(Settings()), make_background_engine(Settings()))
-"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -97,8 +79,7 @@ def test_a_flush_that_was_killed_is_finished_by_the_next(
     stack: Stack, buffer: Buffer, engine: Engine, tmp_path: Path, step: str
 ) -> None:
     asyncio.run(add(stack.settings, [A, A, B]))
-    with running(stack.settings, tmp_path / "log", "-c", KILLED_FLUSH, KILLED_AT[step]) as killed:
-        assert killed.wait() == -signal.SIGKILL, (tmp_path / "log").read_text()
+    kill_at(stack.settings, tmp_path, "flush", KILLED_AT[step])
     in_mysql = {A.fingerprint: 2, B.fingerprint: 1}
     assert times_seen(engine) == (in_mysql if step in ("committed", "dropped") else {})
     assert counted(buffer) == ({} if step == "dropped" else in_mysql)
@@ -191,23 +172,3 @@ def test_a_flush_gives_a_silent_mysql_up_and_counts_once_when_it_is_back(
     assert times_seen(engine) == {A.fingerprint: 2, B.fingerprint: 1}
     assert counted(buffer) == {}
     engine.dispose()
-
-
-@pytest.mark.parametrize(("kept", "left"), [(0, ["young"]), (1, ["young"]), (2, ["old", "young"])])
-def test_the_ledger_forgets_what_it_has_kept_long_enough_but_never_the_newest(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, kept: int, left: list[str]
-) -> None:
-    """Whatever its clock says: one that is years ahead would otherwise take all."""
-    monkeypatch.setattr(flush_module, "LEDGER_ROWS", kept)
-    ages = {"old": LEDGER_KEPT + timedelta(minutes=1), "young": LEDGER_KEPT - timedelta(minutes=1)}
-    rows = [
-        {"batch_id": name, "applied_at": now() - age, "fingerprints": 1, "events": 1}
-        for name, age in ages.items()
-    ]
-    with engine.begin() as connection:
-        connection.execute(delete(AppliedBatch))
-        connection.execute(insert(AppliedBatch), rows)
-    trim_ledger(engine)
-    with engine.begin() as connection:
-        found = connection.scalars(select(AppliedBatch.batch_id).order_by(AppliedBatch.batch_id)).all()
-    assert found == left

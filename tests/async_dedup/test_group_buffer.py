@@ -23,6 +23,7 @@ from tests.parts import (
     claimed,
     counted,
     event,
+    first_events,
     frozen,
     full,
     open_buffer,
@@ -59,7 +60,7 @@ def test_a_group_counts_each_fingerprint_by_its_events(settings: Settings, buffe
 def test_only_the_first_event_of_an_unknown_fingerprint_is_kept(settings: Settings, buffer: Buffer) -> None:
     again = event("a", "another trace")
     assert asyncio.run(add(settings, [A, again], [again, B])) == [1, 1]
-    assert [first.event for first in buffer.first_events(10)] == [A, B]
+    assert [first.event for first in first_events(buffer)] == [A, B]
 
 
 def test_a_process_sends_a_payload_once_in_each_period(
@@ -101,14 +102,14 @@ def test_the_first_stack_trace_is_never_left_out(
 
     groups = [[bare], [bare, traced], [again]] if known_without else [[bare, traced, again], [bare], [again]]
     assert asyncio.run(add(settings, *groups)) == ([1, 1, 0] if known_without else [1, 0, 0])
-    traces = [first.event.stack_trace for first in buffer.first_events(10)]
+    traces = [first.event.stack_trace for first in first_events(buffer)]
     assert traces == ([None, "the first"] if known_without else ["the first"])
 
 
 def test_the_first_stack_trace_may_come_through_another_process(settings: Settings, buffer: Buffer) -> None:
     for each in (event("a"), event("a", "the first")):
         asyncio.run(add(settings, [each]))
-    assert [first.event.stack_trace for first in buffer.first_events(10)] == [None, "the first"]
+    assert [first.event.stack_trace for first in first_events(buffer)] == [None, "the first"]
 
 
 @pytest.mark.parametrize("forgotten", ["hpt:*", "hpt:group:*"])
@@ -126,7 +127,7 @@ def test_a_process_that_redis_forgot_sends_its_payloads_again(
     everything = forgotten == "hpt:*"
     assert asyncio.run(scenario()) == [1, 0, 1, 0]
     assert counted(buffer) == {A.fingerprint: 3 if everything else 5}
-    assert [first.event for first in buffer.first_events(10)] == ([A] if everything else [A, A])
+    assert [first.event for first in first_events(buffer)] == ([A] if everything else [A, A])
 
 
 @pytest.mark.parametrize("loss", ["cut", "swallowed"])
@@ -144,7 +145,7 @@ def test_a_group_whose_answer_is_lost_counts_once(settings: Settings, buffer: Bu
 
     assert asyncio.run(scenario()) == [1, -1, 0]
     assert counted(buffer) == {A.fingerprint: 2, B.fingerprint: 2}
-    assert len(buffer.first_events(10)) == 2
+    assert len(first_events(buffer)) == 2
 
 
 def test_a_connection_that_was_killed_between_two_groups_costs_nothing(
@@ -373,7 +374,7 @@ def test_a_full_redis_refuses_a_group_as_a_whole_and_evicts_nothing(
     with full(buffer.redis), pytest.raises(redis.OutOfMemoryError):
         asyncio.run(add(settings, [A, B]))
     assert counted(buffer) == {A.fingerprint: 1}
-    assert [first.event for first in buffer.first_events(10)] == [A]
+    assert [first.event for first in first_events(buffer)] == [A]
     assert buffer.redis.info("stats")["evicted_keys"] == 0
 
 
@@ -391,4 +392,4 @@ def test_a_group_that_redis_acknowledged_survives_its_kill(
     groups = asyncio.run(scenario())
     stack.start("redis")
     assert counted(buffer) == {A.fingerprint: groups, B.fingerprint: groups}
-    assert len(buffer.first_events(10)) == 2
+    assert len(first_events(buffer)) == 2

@@ -135,13 +135,14 @@ def test_while_mysql_is_away_each_interval_keeps_its_own_time(
 
 
 def test_only_so_many_batches_are_sealed_and_none_while_flushes_keep_up(stack: Stack, buffer: Buffer) -> None:
+    long_ago, just_now = 0.0, 60.0  # the interval that the last flush is to be within
     asyncio.run(add(stack.settings, [A]))
-    scheduler.seal(buffer)
-    assert buffer.state().batches == 0
     buffer.claim()
+    scheduler.seal(buffer, just_now)
+    assert buffer.state().batches == 1
     for _ in range(scheduler.MAX_SEALED + 5):
         asyncio.run(add(stack.settings, [A]))
-        scheduler.seal(buffer)
+        scheduler.seal(buffer, long_ago)
     assert buffer.state().batches == scheduler.MAX_SEALED
     assert counted(buffer) == {A.fingerprint: scheduler.MAX_SEALED + 6}
 

@@ -18,7 +18,7 @@ from loadtests.stack import Stack, StackError
 from loadtests.stack.aof import EXEC, MULTI, repair, whole_until
 from loadtests.stack.servers import redis_binary
 from tests.conftest import free_settings
-from tests.parts import add, counted, event
+from tests.parts import add, counted, event, first_events
 
 A, B = event("a", "trace of a" * 50), event("b", "trace of b" * 50)
 SERVICE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["redis"]
@@ -71,7 +71,7 @@ def test_a_transaction_that_was_torn_is_never_completed(mine: Stack, tear: Calla
         mine.kill("redis")
         mine.start("redis")
         assert counted(buffer) == {A.fingerprint: 14, B.fingerprint: 7}
-        assert len(buffer.first_events(100)) == 4  # of two processes
+        assert len(first_events(buffer)) == 4  # of two processes
 
 
 async def add_until_killed(stack: Stack, moment: float) -> int:

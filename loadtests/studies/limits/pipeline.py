@@ -71,7 +71,7 @@ def digests(setup: Setup, size: int = DIGEST, times: int = DIGESTS) -> list[floa
             fill(stack.settings, size, parse(pool(setup.options.seed)[0].body).stack_trace)
             rates.append(size / _seconds(stack, partial(digest_all, buffer, engine)))
             engine.dispose()
-            _check(stack, rows=size, events=0)
+            _check(stack, rows=size, events=size)
     return rates
 
 

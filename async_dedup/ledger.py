@@ -1,0 +1,44 @@
+"""MySQL's memory of the batches that it holds: whoever brings one again is told."""
+
+from datetime import timedelta
+
+from sqlalchemy import Connection, Engine, delete, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from async_dedup.entries import MOST_EVENTS, Batch
+from shared.answer import now
+from shared.model import AppliedBatch
+from shared.pipeline_metrics import batches_replayed
+
+KEPT = timedelta(days=1)
+"""Nobody holds a batch in their hands for longer: after that its row guards nothing."""
+ROWS = 200_000
+"""Kept in any case, 20 MB: the batches of hours."""
+
+
+class AlreadyApplied(Exception):
+    """The ledger has this batch."""
+
+
+def enter(connection: Connection, batch: Batch) -> None:
+    """In the transaction that writes the counts, before them. Raises AlreadyApplied."""
+    row = {
+        "batch_id": batch.id,
+        "applied_at": now(),
+        "fingerprints": len(batch.counts),
+        "events": min(sum(batch.counts.values()), MOST_EVENTS),
+    }
+    try:
+        connection.execute(insert(AppliedBatch).values(row))
+    except IntegrityError:
+        batches_replayed.inc()
+        raise AlreadyApplied from None
+
+
+def trim(engine: Engine) -> None:
+    """By a clock that may have been set forward by years, so the newest rows stay whatever it says."""
+    applied_at = AppliedBatch.applied_at
+    with engine.begin() as connection:
+        newest = select(applied_at).order_by(applied_at.desc()).offset(ROWS).limit(1)
+        if not_kept := connection.scalar(newest):
+            connection.execute(delete(AppliedBatch).where(applied_at <= min(not_kept, now() - KEPT)))

@@ -1,0 +1,28 @@
+"""A flush or a digest in a process of its own that is killed at a named step."""
+
+import signal
+from pathlib import Path
+
+from shared.settings import Settings
+from tests.parts import running
+
+SCRIPT = """
+import os, signal, sys
+from importlib import import_module
+from async_dedup import digest, flush
+from async_dedup.buffer import Buffer
+from shared.db import make_background_engine
+from shared.settings import load
+
+owner, name = sys.argv[2].rsplit(".", 1)
+owner = Buffer if owner.endswith("Buffer") else import_module(owner)
+setattr(owner, name, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+work = {"flush": flush.flush, "digest": digest.digest_all}[sys.argv[1]]
+work(Buffer(load()), make_background_engine(load()))
+"""
+
+
+def kill_at(settings: Settings, folder: Path, work: str, step: str) -> None:
+    """`work` is "flush" or "digest", `step` the function that it is about to call."""
+    with running(settings, folder / "log", "-c", SCRIPT, work, step) as process:
+        assert process.wait() == -signal.SIGKILL, (folder / "log").read_text()
