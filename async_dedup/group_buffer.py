@@ -3,20 +3,17 @@
 import asyncio
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha1
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import uuid4
 
-import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from async_dedup.keys import ADD, BATCH, BATCHES, BUFFER, FIRST_EVENTS, GROUP, MAX_FINGERPRINTS
+from async_dedup.link import Link, Word, connect, settle
 from shared.event import Event
 from shared.metrics import redis_operation_duration
 from shared.settings import Settings
@@ -35,37 +32,25 @@ ADD_SHA = sha1(ADD.encode(), usedforsecurity=False).hexdigest()
 
 ADD_DURATION = redis_operation_duration.labels("add")
 
-Words = list[bytes | str | int]
+Added = Callable[[int | Exception], None]
+"""Told what `add` returns, or raises."""
 
 
 class Group(NamedTuple):
     """A call of the script: its keys, its arguments behind the first, and what it tells that is new."""
 
-    keys: Words
-    arguments: Words
+    events: Sequence[Event]
+    keys: list[Word]
+    arguments: list[Word]
     told: dict[str, bool]
     """By fingerprint, of those with a payload: whether there is a stack trace in it."""
 
-
-class PackedConnection(redis.asyncio.Connection):
-    """Packs in C, as redis-py does outside asyncio. In Python each argument copies all before it."""
-
-    def pack_command(self, *args: Any) -> Any:
-        return HiredisRespSerializer().pack(*args)
-
-    async def disconnect(self, *args: Any, **kwargs: Any) -> None:
-        """Drops what was not sent yet: else it stays in memory until a Redis that is frozen thaws."""
-        if self._writer is not None:
-            self._writer.transport.abort()
-        await super().disconnect(*args, **kwargs)
+    def words(self, introduced: bool) -> list[Word]:
+        return [len(self.keys), *self.keys, int(introduced), *self.arguments]
 
 
 class GroupBuffer:
-    """One connection, one group in flight.
-
-    The bare connection, since what redis-py puts around it (a pool, retries, a task for each timeout) took
-    180 us of the 330 us of CPU that a call cost.
-    """
+    """One connection, one group in flight."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -75,12 +60,7 @@ class GroupBuffer:
     def _start_process(self) -> None:
         """A process that forks shares nothing with its child: neither its connection nor its identity."""
         self._pid = os.getpid()
-        self._connection = PackedConnection(
-            host=self._settings.redis_host,
-            port=self._settings.redis_port,
-            socket_connect_timeout=self.timeout,
-            retry=Retry(NoBackoff(), 0),  # `add` retries by itself: it knows that it may
-        )
+        self._link: Link | None = None
         self._start_anew()
 
     def _start_anew(self) -> None:
@@ -99,31 +79,73 @@ class GroupBuffer:
         Raises redis.RedisError, after `seconds` (by default `timeout`) at most, where the events were not
         counted, or where nobody can tell.
         """
-        started = time.perf_counter()
-        try:
-            return await self._add(events, self.timeout if seconds is None else seconds)
-        finally:
-            ADD_DURATION.observe(time.perf_counter() - started)
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.submit(events, self.timeout if seconds is None else seconds, settle(future))
+        return await future
 
-    async def _add(self, events: Sequence[Event], seconds: float) -> int:
-        """Half of the time is kept for a second try, over a new connection."""
+    def submit(self, events: Sequence[Event], seconds: float, added: Added) -> None:
+        """The same for a caller that is no coroutine.
+
+        While all is well there is no task and no future either: they were a fifth of a lone request's time.
+        """
+        started = time.perf_counter()
+
+        def done(outcome: int | Exception) -> None:
+            ADD_DURATION.observe(time.perf_counter() - started)
+            added(outcome)
+
         due = time.monotonic() + seconds
         if self._pid != os.getpid():
             self._start_process()
-        group = self._next_group(events)
+        group, link = self._next_group(events), self._link
+        if link is None or not link.is_open or not self._introduced:
+            self._see_through(group, None, due, done)
+            return
+
+        def answered(outcome: int | Exception) -> None:
+            timer.cancel()
+            if isinstance(outcome, Exception) or outcome == FORGOTTEN:
+                self._see_through(group, outcome, due, done)
+            else:
+                self._known.update(group.told)
+                done(outcome)
+
+        def expire() -> None:
+            link.abort()
+            answered(RedisTimeout("Redis did not answer in time"))
+
+        timer = asyncio.get_running_loop().call_later(seconds / 2, expire)
+        link.call(("EVALSHA", ADD_SHA, *group.words(introduced=True)), answered)
+
+    def _see_through(self, group: Group, outcome: int | Exception | None, due: float, done: Added) -> None:
+        """For all that is not plain: a first connection, and whatever else a first try came to."""
+
+        async def see() -> None:
+            try:
+                done(await self._add(group, outcome, due))
+            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait are told
+                done(error)
+
+        self._seeing = asyncio.create_task(see())
+
+    async def _add(self, group: Group, outcome: int | Exception | None, due: float) -> int:
+        """Half of the time is kept for a second try, over a new connection."""
         try:
-            async with asyncio.timeout(seconds / 2):
-                answer = await self._send(group)
-                if answer == FORGOTTEN:  # of a first try: nothing was counted
+            async with asyncio.timeout((due - time.monotonic()) / 2):
+                if outcome is None or isinstance(outcome, NoScriptError):
+                    outcome = await self._send(group)
+                elif isinstance(outcome, Exception):
+                    raise outcome
+                if outcome == FORGOTTEN:  # of a first try: nothing was counted
                     self._start_anew()
-                    group = self._next_group(events)
-                    answer = await self._send(group)
+                    group = self._next_group(group.events)
+                    outcome = await self._send(group)
         except (RedisConnectionError, RedisTimeout, TimeoutError):
-            answer = await self._send_again(group, due - time.monotonic())
-        if answer == FORGOTTEN:
+            outcome = await self._send_again(group, due - time.monotonic())
+        if outcome == FORGOTTEN:
             raise RedisError("Redis can't tell any more whether it has counted the group")
         self._known.update(group.told)
-        return answer
+        return outcome
 
     async def _send_again(self, group: Group, seconds: float) -> int:
         try:
@@ -133,31 +155,25 @@ class GroupBuffer:
             raise RedisTimeout("Redis did not answer in time") from error
 
     async def _send(self, group: Group) -> int:
-        await self._connect()
-        words = [len(group.keys), *group.keys, int(self._introduced), *group.arguments]
+        link = await self._connect()
+        words = group.words(self._introduced)
         self._introduced = True
         try:
-            return await self._call("EVALSHA", ADD_SHA, *words)
+            return await _call(link, "EVALSHA", ADD_SHA, *words)
         except NoScriptError:
-            return await self._call("EVAL", ADD, *words)
+            return await _call(link, "EVAL", ADD, *words)
 
-    async def _connect(self) -> None:
-        """Also where Redis has closed the connection meanwhile: to find that out by sending costs a try."""
-        if self._connection.is_connected and await self._connection.can_read():
-            await self._connection.disconnect(nowait=True)
-        if not self._connection.is_connected:
-            await self._connection.connect()  # type: ignore[no-untyped-call]
-
-    async def _call(self, *command: bytes | str | int) -> int:
-        await self._connection.send_command(*command)
-        return int(await self._connection.read_response())
+    async def _connect(self) -> Link:
+        if self._link is None or not self._link.is_open:
+            self._link = await connect(self._settings.redis_host, self._settings.redis_port)
+        return self._link
 
     def _next_group(self, events: Sequence[Event]) -> Group:
         self._forget_known()
         self._group += 1
         group_id = uuid4().hex
-        keys: Words = [BUFFER, BATCHES, BATCH + group_id, FIRST_EVENTS, GROUP + self._process]
-        arguments: Words = [self._group, group_id, MAX_FINGERPRINTS]
+        keys: list[Word] = [BUFFER, BATCHES, BATCH + group_id, FIRST_EVENTS, GROUP + self._process]
+        arguments: list[Word] = [self._group, group_id, MAX_FINGERPRINTS]
         told: dict[str, bool] = {}
         for fingerprint, (count, event) in _by_fingerprint(events).items():
             payload, has_trace = "", event.stack_trace is not None
@@ -165,7 +181,7 @@ class GroupBuffer:
             if known is None or (has_trace and not known):
                 payload, told[fingerprint] = event.model_dump_json(by_alias=True), has_trace
             arguments += (bytes.fromhex(fingerprint), count, payload)
-        return Group(keys, arguments, told)
+        return Group(events, keys, arguments, told)
 
     def _forget_known(self) -> None:
         if time.monotonic() - self._known_since > KNOWN_PERIOD or len(self._known) > MAX_KNOWN:
@@ -178,7 +194,18 @@ class GroupBuffer:
             self._known.pop(fingerprint, None)
 
     async def close(self) -> None:
-        await self._connection.disconnect()
+        if self._link:
+            self._link.abort()
+
+
+async def _call(link: Link, *command: Word) -> int:
+    future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    link.call(command, settle(future))
+    try:
+        return await future
+    except asyncio.CancelledError:
+        link.abort()
+        raise
 
 
 def _by_fingerprint(events: Sequence[Event]) -> dict[str, tuple[int, Event]]:

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 from redis import RedisError
 
+from async_dedup.link import settle
 from shared.answer import now, unavailable
 from shared.event import Event
 from shared.pipeline_metrics import group_events
@@ -37,8 +38,10 @@ class Adds(Protocol):
     timeout: float
     """Seconds that an event waits for its answer, at most."""
 
-    async def add(self, events: Sequence[Event], seconds: float) -> int:
-        """Count a group within `seconds`, and return how many payloads it brought."""
+    def submit(
+        self, events: Sequence[Event], seconds: float, added: Callable[[int | Exception], None]
+    ) -> None:
+        """Count a group within `seconds`, and tell how many payloads it brought, or what went wrong."""
         ...
 
 
@@ -58,38 +61,30 @@ class Ingest:
         self._buffer = buffer
         self._nudge = nudge
         self._waiting: list[Waiting] = []
-        self._adding: asyncio.Task[None] | None = None
+        self._adding = False
         self._nudging: asyncio.Task[None] | None = None
 
     async def __call__(self, event: Event) -> datetime:
         """Return when the event was counted and on disk. Raises Refused (503) where it may not be."""
         future: asyncio.Future[datetime] = asyncio.get_running_loop().create_future()
-
-        def done(outcome: datetime | Exception) -> None:
-            if future.cancelled():  # its client has gone; the others of the group have not
-                return
-            if isinstance(outcome, Exception):
-                future.set_exception(outcome)
-            else:
-                future.set_result(outcome)
-
-        self.submit(event, done)
+        self.submit(event, settle(future))  # should its client have gone, the others of the group have not
         return await future
 
     def submit(self, event: Event, done: Done) -> None:
         """The same for a caller that is no coroutine."""
         self._waiting.append(Waiting(event, done, time.monotonic() + self._buffer.timeout))
-        if self._adding is None:
-            self._adding = asyncio.create_task(self._add_groups())
+        if not self._adding:
+            self._adding = True
+            # What else this turn of the loop brings comes along.
+            asyncio.get_running_loop().call_soon(self._add_next)
 
-    async def _add_groups(self) -> None:
-        try:
-            while self._waiting:
-                group, self._waiting = self._waiting[: self.max_group], self._waiting[self.max_group :]
-                if punctual := self._refuse_late(group):
-                    await self._add(punctual)
-        finally:
-            self._adding = None
+    def _add_next(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting[: self.max_group], self._waiting[self.max_group :]
+            if punctual := self._refuse_late(group):
+                self._add(punctual)
+                return
+        self._adding = False
 
     def _refuse_late(self, group: list[Waiting]) -> list[Waiting]:
         """Return the others. What was never sent can be refused safely, and takes no one along."""
@@ -101,19 +96,32 @@ class Ingest:
             each.done(unavailable(NOT_KEPT))
         return group[late:]
 
-    async def _add(self, group: list[Waiting]) -> None:
+    def _add(self, group: list[Waiting]) -> None:
         """Answer all of them before the first is due; whoever waits behind them came later."""
         group_events.observe(len(group))
-        outcome: datetime | Exception
+
+        def added(outcome: int | Exception) -> None:
+            try:
+                self._answer(group, outcome)
+            finally:
+                self._add_next()
+
         try:
-            if await self._buffer.add([each.event for each in group], group[0].due - time.monotonic()):
+            self._buffer.submit([each.event for each in group], group[0].due - time.monotonic(), added)
+        except Exception as error:  # noqa: BLE001 - a bug: each client gets its 500, none is left waiting
+            added(error)
+
+    def _answer(self, group: list[Waiting], added: int | Exception) -> None:
+        outcome: datetime | Exception
+        if isinstance(added, RedisError):
+            log.warning("%d events not counted: %s", len(group), added)
+            outcome = unavailable(NOT_KEPT)
+        elif isinstance(added, Exception):
+            outcome = added
+        else:
+            if added:
                 self.start_nudging()
             outcome = now()
-        except RedisError as error:
-            log.warning("%d events not counted: %s", len(group), error)
-            outcome = unavailable(NOT_KEPT)
-        except Exception as error:  # noqa: BLE001 - a bug: each client gets its 500, none is left waiting
-            outcome = error
         for each in group:
             each.done(outcome)
 

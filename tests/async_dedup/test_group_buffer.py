@@ -14,6 +14,7 @@ import redis
 from async_dedup import group_buffer
 from async_dedup.buffer import Buffer
 from async_dedup.group_buffer import KNOWN_PERIOD, GroupBuffer
+from async_dedup.link import Link
 from loadtests.stack import Stack
 from shared.settings import Settings
 from tests.parts import (
@@ -198,9 +199,9 @@ def test_a_connection_that_redis_has_closed_costs_no_try(settings: Settings, buf
         await client.add([A])
         await asyncio.to_thread(buffer.redis.client_kill_filter, _type="normal", skipme=True)
         buffer.redis.delete(*buffer.redis.keys("hpt:group:*"))
-        assert client._connection._reader is not None
-        async with asyncio.timeout(LIMIT):
-            await client._connection._reader.read(1)  # until it is known here, too
+        link = client._link
+        assert link is not None
+        await asyncio.to_thread(wait_until, lambda: not link.is_open)  # until it is known here, too
         answer = await client.add([A])
         await client.close()
         return answer
@@ -283,15 +284,16 @@ def test_an_answer_that_is_another_groups_is_not_believed(settings: Settings, bu
         await first.add([A])
         vars(second).update({name: copy(vars(first)[name]) for name in MEMORY})
         connect, tries = first._connect, 0
+        first._link = None
 
-        async def fail_once() -> None:
+        async def fail_once() -> Link:
             nonlocal tries
             tries += 1
-            await connect()
+            link = await connect()
             if tries == 1:
-                first._introduced = True
                 await second.add([B])
                 raise redis.ConnectionError("cut before anything was sent")
+            return link
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(first, "_connect", fail_once)

@@ -13,7 +13,7 @@ from rq import Queue
 
 from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_queue, enqueue_digest
-from async_dedup.group_buffer import GroupBuffer
+from async_dedup.group_buffer import Added, GroupBuffer
 from async_dedup.ingest import MAX_GROUP, Ingest
 from loadtests.stack import Stack
 from shared.answer import Refused
@@ -50,14 +50,16 @@ class Watched(GroupBuffer):
         self.in_flight = 0
         self.most_in_flight = 0
 
-    async def add(self, events: Sequence[Event], seconds: float | None = None) -> int:
+    def submit(self, events: Sequence[Event], seconds: float, added: Added) -> None:
         self.groups.append(len(events))
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        try:
-            return await super().add(events, seconds)
-        finally:
+
+        def landed(outcome: int | Exception) -> None:
             self.in_flight -= 1
+            added(outcome)
+
+        super().submit(events, seconds, landed)
 
 
 def no_nudge() -> None:
@@ -133,11 +135,11 @@ class Broken(GroupBuffer):
 
     broken = True
 
-    async def add(self, events: Sequence[Event], seconds: float | None = None) -> int:
+    def submit(self, events: Sequence[Event], seconds: float, added: Added) -> None:
         if self.broken:
             self.broken = False
             raise ZeroDivisionError
-        return await super().add(events, seconds)
+        super().submit(events, seconds, added)
 
 
 def test_an_unexpected_error_reaches_every_request_of_its_group_and_no_later_one(
