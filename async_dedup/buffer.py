@@ -114,7 +114,7 @@ class Buffer:
         now = self.now()
         with suppress(OutOfMemoryError):  # there is no room to note it: it is counted all the same
             self.set_aside([missing_at(batch.id, now)])
-        return replace(batch, last_seen=utc(now))
+        return replace(batch, last_seen=utc(int(now * 1e6)))
 
     def drop(self, batch_id: str) -> None:
         """Only after the batch's commit. To drop it twice does no harm; half a drop is finished by the next.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
@@ -11,6 +11,8 @@ from async_dedup.set_aside import Unfit
 from shared.event import Event, problems
 
 FINGERPRINT_BYTES = 32
+EPOCH = datetime(1970, 1, 1)
+"""In UTC, as MySQL has its times."""
 LEDGER_ID = 32
 MOST_EVENTS = 2**63 - 1
 """What a BIGINT holds, and a Redis counter."""
@@ -36,10 +38,7 @@ class FirstEvent:
     id: str
     fingerprint: str
     event: Event
-
-    @property
-    def seen_at(self) -> datetime:
-        return utc(int(self.id.split("-")[0]) / 1000)
+    seen_at: datetime
 
     def entry(self) -> dict[bytes, bytes]:
         """As it stands in the stream."""
@@ -47,8 +46,9 @@ class FirstEvent:
         return {b"fingerprint": bytes.fromhex(self.fingerprint), b"event": event}
 
 
-def utc(unix_seconds: float) -> datetime:
-    return datetime.fromtimestamp(unix_seconds, UTC).replace(tzinfo=None)
+def utc(unix_microseconds: int) -> datetime:
+    """Raises OverflowError for what is no time."""
+    return EPOCH + timedelta(microseconds=unix_microseconds)
 
 
 def read_first_events(
@@ -72,9 +72,8 @@ def _first_event(entry_id: bytes, entry: Mapping[bytes, bytes]) -> FirstEvent:
         raise ValueError(f"a fingerprint of {len(entry[b'fingerprint'])} bytes")
     # A newer version may have added a field: of a request it is an error, here it is not for us.
     event = Event.model_validate_json(entry[b"event"], extra="ignore")
-    first = FirstEvent(entry_id.decode(), entry[b"fingerprint"].hex(), event)
-    first.seen_at  # noqa: B018 - raises for an id that is no time
-    return first
+    seen_at = utc(int(entry_id.split(b"-")[0]) * 1000)  # raises for an id that is no time
+    return FirstEvent(entry_id.decode(), entry[b"fingerprint"].hex(), event, seen_at)
 
 
 def _reason(error: Exception) -> str:
@@ -101,7 +100,7 @@ def read_batch(batch_id: str, fields: Mapping[bytes, bytes]) -> tuple[Batch, lis
     for name, value in fields.items():
         try:
             if name == AT.encode():
-                last_seen = utc(_whole(value) / 1e6)
+                last_seen = utc(_whole(value))
             else:
                 if len(name) != FINGERPRINT_BYTES:
                     raise ValueError(f"a fingerprint of {len(name)} bytes")

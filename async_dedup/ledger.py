@@ -16,6 +16,9 @@ ROWS = 200_000
 """Kept in any case, 20 MB: the batches of hours."""
 
 
+_insert = insert(AppliedBatch)
+
+
 class AlreadyApplied(Exception):
     """The ledger has this batch."""
 
@@ -29,7 +32,7 @@ def enter(connection: Connection, batch: Batch) -> None:
         "events": min(sum(batch.counts.values()), MOST_EVENTS),
     }
     try:
-        connection.execute(insert(AppliedBatch).values(row))
+        connection.execute(_insert, row)
     except IntegrityError:
         batches_replayed.inc()
         raise AlreadyApplied from None

@@ -15,7 +15,9 @@ batch_events = Histogram("batch_events", "Events in a flushed batch.", buckets=S
 batch_fingerprints = Histogram("batch_fingerprints", "Fingerprints in a flushed batch.", buckets=SIZES)
 digest_events = Histogram("digest_events", "First events in one upsert.", buckets=SIZES)
 
-digest_duration = Histogram("digest_duration_seconds", "One upsert of first events.", buckets=BUCKETS)
+digest_duration = Histogram(
+    "digest_duration_seconds", "One digest of first events, its pauses included.", buckets=BUCKETS
+)
 row_freshness = Histogram(
     "row_freshness_seconds", "From a first event's acknowledgement to its row in MySQL.", buckets=BUCKETS
 )

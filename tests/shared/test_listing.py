@@ -135,16 +135,17 @@ def test_pending_is_what_mysql_does_not_have_yet(stack: Stack, async_url: str) -
     stack.reset()
     message, key = "pending", fingerprint("pending")
     stack.stop("scheduler")
-    for _ in range(3):
-        assert client.log(async_url, message).status == 200
+    assert client.log(async_url, message).status == 200
     client.eventually(
         lambda: client.get(async_url, f"{client.ERRORS}/{key}").status == 200,
         "the worker digests without flushes",
     )
+    for _ in range(2):
+        assert client.log(async_url, message).status == 200
     before = client.get(async_url, f"{client.ERRORS}/{key}").json["data"]
     listed = page(async_url)["issues"]
     stack.start("scheduler")
     after = client.issue(async_url, key)
-    assert (before["times_seen"], before["pending"]) == (0, 3)
+    assert (before["times_seen"], before["pending"]) == (1, 2)
     assert listed == [before]
     assert (after.times_seen, after.pending) == (3, 0)

@@ -70,7 +70,8 @@ def test_the_callers_environment_reaches_neither_servers_nor_generator_nor_obser
         for twin in ("naive_sync", "async_dedup"):
             found = run_trial(stack, Turn("smoke", 1, 1, twin), 1, lambda _: None)
             assert found["machine"]["restarted"] == []
-            assert found["failed"] == {}
+            of_its_flaws = {"500"} if twin == "naive_sync" else set()
+            assert found["failed"].keys() <= of_its_flaws
             assert found["reconcile"]["acknowledged"] > 50
             assert len(found["levels"]) == 2
 
