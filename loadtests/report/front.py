@@ -71,10 +71,10 @@ def _bought(ladder: Results) -> str:
 def _redis(best: str, reached: float, async_: float) -> str:
     if SUBJECTS[best].behind:
         return ""
-    speed = "no speed" if async_ > reached else "some speed"
+    speed, and_ = ("no speed", "but") if async_ > reached else ("some speed", "and")
     return (
-        f"It needs no Redis. Redis adds {speed} at this load ({milliseconds(async_)} ms), but independence: "
-        "events are still taken while MySQL is slow or down."
+        f"It needs no Redis. Redis adds {speed} at this load ({milliseconds(async_)} ms), {and_} "
+        "independence: events are still taken while MySQL is slow or down."
     )
 
 

@@ -70,6 +70,7 @@ def digests(setup: Setup, size: int = DIGEST, times: int = DIGESTS) -> list[floa
             buffer, engine = Buffer(stack.settings), emptied(stack)
             fill(stack.settings, size, parse(pool(setup.options.seed)[0].body).stack_trace)
             rates.append(size / _seconds(stack, partial(digest_all, buffer, engine)))
+            flush(buffer, engine)  # what the API has sealed meanwhile
             engine.dispose()
             _check(stack, rows=size, events=size)
     return rates
