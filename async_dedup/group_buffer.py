@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha1
 from typing import NamedTuple
 from uuid import uuid4
@@ -12,6 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
 
+from async_dedup.ingest import Added
 from async_dedup.keys import ADD, BATCH, BATCHES, BUFFER, FIRST_EVENTS, GROUP, MAX_FINGERPRINTS
 from async_dedup.link import Link, Word, connect, settle
 from shared.event import Event
@@ -31,9 +32,6 @@ ADD_SHA = sha1(ADD.encode(), usedforsecurity=False).hexdigest()
 """EVALSHA's name for the script."""
 
 ADD_DURATION = redis_operation_duration.labels("add")
-
-Added = Callable[[int | Exception], None]
-"""Told what `add` returns, or raises."""
 
 
 class Group(NamedTuple):
@@ -114,17 +112,19 @@ class GroupBuffer:
             link.abort()
             answered(RedisTimeout("Redis did not answer in time"))
 
-        timer = asyncio.get_running_loop().call_later(seconds / 2, expire)
         link.call(("EVALSHA", ADD_SHA, *group.words(introduced=True)), answered)
+        timer = asyncio.get_running_loop().call_later(seconds / 2, expire)
 
     def _see_through(self, group: Group, outcome: int | Exception | None, due: float, done: Added) -> None:
         """For all that is not plain: a first connection, and whatever else a first try came to."""
 
         async def see() -> None:
+            result: int | Exception
             try:
-                done(await self._add(group, outcome, due))
+                result = await self._add(group, outcome, due)
             except Exception as error:  # noqa: BLE001 - whatever it is, those who wait are told
-                done(error)
+                result = error
+            done(result)
 
         self._seeing = asyncio.create_task(see())
 

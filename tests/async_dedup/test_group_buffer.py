@@ -58,6 +58,24 @@ def test_a_group_counts_each_fingerprint_by_its_events(settings: Settings, buffe
     assert open_buffer(buffer) == {A.fingerprint: 3, B.fingerprint: 1}
 
 
+def test_who_waits_is_told_once_though_it_fails(settings: Settings) -> None:
+    told: list[int | Exception] = []
+
+    def added(outcome: int | Exception) -> None:
+        told.append(outcome)
+        raise ZeroDivisionError
+
+    async def scenario() -> None:
+        client = GroupBuffer(settings)
+        client.submit([A], LIMIT, added)  # over its first connection
+        await asyncio.wait([client._seeing])
+        assert isinstance(client._seeing.exception(), ZeroDivisionError)
+        await client.close()
+
+    asyncio.run(scenario())
+    assert told == [1]
+
+
 def test_only_the_first_event_of_an_unknown_fingerprint_is_kept(settings: Settings, buffer: Buffer) -> None:
     again = event("a", "another trace")
     assert asyncio.run(add(settings, [A, again], [again, B])) == [1, 1]
