@@ -36,7 +36,7 @@ PACE = 0.1
 LINGER = 1.0
 """Seconds without a first event after which a job ends; to start one costs 12 ms of CPU."""
 JOB_SECONDS = 30.0
-"""A job's life, far below RQ's time limit, whatever keeps coming in."""
+"""Of a job, and of its last go at a backlog: together far below RQ's time limit, whatever keeps coming in."""
 FAILED_JOB_SECONDS = 300
 """While MySQL is down every job fails, a few of them a second."""
 
@@ -119,21 +119,20 @@ def _make_durable(
     buffer: Buffer, engine: Engine, events: list[FirstEvent], batch: Batch | None, in_a_hurry: bool
 ) -> bool:
     """Whether the batch is in MySQL, too. With anything odd it waits for the flush, which knows how."""
-    if batch is None:
-        _write_payloads(buffer, engine, events)
-        return False
-    try:
-        transact(engine, lambda connection: _write(connection, events, batch, in_a_hurry))
-    except AlreadyApplied:
-        _write_payloads(buffer, engine, events)
-    except DBAPIError as error:
-        if not is_refusal(error):
-            raise
-        _write_payloads(buffer, engine, events)
-        return False
-    else:
-        events_flushed.inc(sum(batch.counts.values()))
-    return True
+    is_counted = False
+    if batch is not None:
+        try:
+            transact(engine, lambda connection: _write(connection, events, batch, in_a_hurry))
+        except AlreadyApplied:
+            is_counted = True
+        except DBAPIError as error:
+            if not is_refusal(error):
+                raise
+        else:
+            events_flushed.inc(sum(batch.counts.values()))
+            return True
+    _write_payloads(buffer, engine, events)
+    return is_counted
 
 
 def _write(connection: Connection, events: list[FirstEvent], batch: Batch, in_a_hurry: bool) -> None:

@@ -29,6 +29,9 @@ NUDGE_INTERVAL = 0.5
 Done = Callable[[datetime | Exception], None]
 """Told since when an event is kept, or why it may not be."""
 
+Added = Callable[[int | Exception], None]
+"""Told how many payloads a group brought, or what went wrong."""
+
 log = logging.getLogger(__name__)
 
 
@@ -38,9 +41,7 @@ class Adds(Protocol):
     timeout: float
     """Seconds that an event waits for its answer, at most."""
 
-    def submit(
-        self, events: Sequence[Event], seconds: float, added: Callable[[int | Exception], None]
-    ) -> None:
+    def submit(self, events: Sequence[Event], seconds: float, added: Added) -> None:
         """Count a group within `seconds`, and tell how many payloads it brought, or what went wrong."""
         ...
 

@@ -1,7 +1,7 @@
 """The bare connection from the API to Redis: one command in flight, a callback for its answer.
 
-What redis-py puts around a call (streams, a lock, a task for each timeout) took half of the CPU of the hot
-path's group. It keeps all other calls.
+What redis-py puts around a call (streams, a lock, a task for each timeout) was 8 % of all CPU of an event at
+200 and 500 users. It keeps all other calls.
 """
 
 import asyncio

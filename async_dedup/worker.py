@@ -1,14 +1,13 @@
 """The RQ worker: `python -m async_dedup.worker`."""
 
 import logging
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rq import Queue, SimpleWorker
 from rq.exceptions import StopRequested
 
-from async_dedup.digest import Stop, digest_queue
+from async_dedup.digest import Stop, digest_queue, pause
 from shared.db import create_tables_when_up, make_background_engine
 from shared.exposition import serve
 from shared.settings import load
@@ -47,7 +46,7 @@ def work(queue: Queue) -> None:
         # A job is a few milliseconds of SQL: a fork for each would cost more than the job.
         Worker([queue]).work(logging_level="WARNING")
     with outlived():
-        time.sleep(0 if Stop.asked else PAUSE)
+        pause(0 if Stop.asked else PAUSE)
 
 
 @contextmanager

@@ -67,7 +67,7 @@ PANELS = (
     ),
     graph(
         "Digest and flush: duration",
-        "Mean of one upsert of first events, and of one flush, over 15 s. A flush that takes as long as "
+        "Mean of one digest, its pauses included, and of one flush, over 15 s. A flush that takes as long as "
         "its interval is the limit of the whole twin.",
         "s",
         Query(mean("digest_duration_seconds", 'job="worker"', FLUSHES), "digest"),
@@ -75,12 +75,12 @@ PANELS = (
     ),
     graph(
         "Batches: size",
-        "Mean over 15 s: events and fingerprints in a flush, first events in an upsert. Events far above "
+        "Mean over 15 s: events and fingerprints in a flush, first events in a digest. Events far above "
         "fingerprints is what deduplication saves.",
         "short",
         Query(mean("batch_events", 'job="scheduler"', FLUSHES), "events in a flush"),
         Query(mean("batch_fingerprints", 'job="scheduler"', FLUSHES), "fingerprints in a flush"),
-        Query(mean("digest_events", 'job="worker"', FLUSHES), "first events in an upsert"),
+        Query(mean("digest_events", 'job="worker"', FLUSHES), "first events in a digest"),
     ),
     graph(
         "Acknowledged and flushed, per second",

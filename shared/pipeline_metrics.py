@@ -13,7 +13,7 @@ SIZES = tuple(4.0**power for power in range(9))
 group_events = Histogram("group_events", "Events that shared one Redis round trip.", buckets=SIZES)
 batch_events = Histogram("batch_events", "Events in a flushed batch.", buckets=SIZES)
 batch_fingerprints = Histogram("batch_fingerprints", "Fingerprints in a flushed batch.", buckets=SIZES)
-digest_events = Histogram("digest_events", "First events in one upsert.", buckets=SIZES)
+digest_events = Histogram("digest_events", "First events in one digest.", buckets=SIZES)
 
 digest_duration = Histogram(
     "digest_duration_seconds", "One digest of first events, its pauses included.", buckets=BUCKETS

@@ -13,8 +13,8 @@ from rq import Queue
 
 from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_queue, enqueue_digest
-from async_dedup.group_buffer import Added, GroupBuffer
-from async_dedup.ingest import MAX_GROUP, Ingest
+from async_dedup.group_buffer import GroupBuffer
+from async_dedup.ingest import MAX_GROUP, Added, Ingest
 from loadtests.stack import Stack
 from shared.answer import Refused
 from shared.event import Event

@@ -1,13 +1,13 @@
 """Group commit straight to MySQL: no Redis, no worker, no scheduler; the client still waits for the fsync."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from fastapi import FastAPI, Request, Response
 from sqlalchemy import Engine
 
 from async_dedup.dispatch import ERRORS, HotPathAPI, answer_error, read_body, read_head
-from async_dedup.ingest import Ingest
+from async_dedup.ingest import Added, Ingest
 from async_dedup.protocol import short_way
 from loadtests.studies.ladder.table import upsert
 from shared import exposition, metrics
@@ -26,7 +26,7 @@ class Table:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def submit(self, events: Sequence[Event], _: float, added: Callable[[int | Exception], None]) -> None:
+    def submit(self, events: Sequence[Event], _: float, added: Added) -> None:
         """All are in MySQL when `added` is told: none is left for a digest. Or Refused (503)."""
         loop = asyncio.get_running_loop()
 
