@@ -146,7 +146,8 @@ SATURATED = Profile(
 )
 MINUTE = replace(SATURATED, name="minute", levels=_users(50, seconds=60, start_up_seconds=0.5))
 CROWD = Profile("crowd", _users(200, 500, seconds=5))
-PROFILES = {profile.name: profile for profile in (RAMP, SPIKE, SOAK, SMOKE, SATURATED, MINUTE, CROWD)}
+FEW = Profile("few", _users(10, seconds=20))
+PROFILES = {profile.name: profile for profile in (RAMP, SPIKE, SOAK, SMOKE, SATURATED, MINUTE, CROWD, FEW)}
 """What can be sent as it stands."""
 BENCHED = {profile.name: profile for profile in (*PROFILES.values(), KNEE) if profile.pairs}
 """What the bench makes trials of."""

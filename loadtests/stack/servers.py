@@ -104,6 +104,9 @@ class MySQL:
             "--skip-name-resolve",
             "--skip-log-bin",
             "--innodb-flush-log-at-trx-commit=1",
+            # As much as Redis may have. With the default of 128 MB a flush of 1,000,000 rows is 0.72 as fast
+            # as one of 10,000: their pages do not fit. It is a cache: what is durable is in the log.
+            "--innodb-buffer-pool-size=1G",
             # MariaDB 11.6+ answers a lost update with an error, MySQL doesn't. `loose`: may be unknown.
             "--loose-innodb-snapshot-isolation=OFF",
             "--character-set-server=utf8mb4",

@@ -171,6 +171,8 @@ def test_mysql_is_durable_and_speaks_utf8(stack: Stack) -> None:
     with stack.mysql.connect() as connection, connection.cursor() as cursor:
         cursor.execute("SELECT @@innodb_flush_log_at_trx_commit, @@character_set_server, @@bind_address")
         assert cursor.fetchone() == (1, "utf8mb4", "127.0.0.1")
+        cursor.execute("SELECT @@innodb_buffer_pool_size")
+        assert cursor.fetchone() == (2**30,)
 
 
 def test_mysql_shares_no_folder_with_other_servers(stack: Stack) -> None:

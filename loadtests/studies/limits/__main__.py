@@ -3,7 +3,7 @@
 import sys
 
 from loadtests.studies import study
-from loadtests.studies.limits import page, pipeline, saturated, start
+from loadtests.studies.limits import bound, lone, page, pipeline, saturated, start
 from loadtests.studies.study import Part, Study
 
 PAIRS = 5
@@ -11,7 +11,9 @@ LIMITS = Study(
     "limits",
     {
         "saturation": Part(120, saturated.saturation),
+        "bound": Part(70, bound.bounds),
         "crowd": Part(105, saturated.crowd),
+        "lone": Part(240, lone.lone),
         "minute": Part(75, saturated.minute),
         "flush": Part(130, pipeline.flushes),
         "digest": Part(20, pipeline.digests),

@@ -9,7 +9,10 @@ from loadtests.analysis.results import Trial
 from loadtests.analysis.summary import per_thousand, reasons, server_per_thousand
 from loadtests.load.measured import Level
 from loadtests.report.markdown import table
-from loadtests.report.numbers import short
+from loadtests.report.numbers import number, short
+from loadtests.studies.limits.bound import Bound
+from loadtests.studies.limits.lone import USERS, Lone
+from loadtests.studies.limits.saturated import Minute
 from loadtests.studies.study import Raw, measured_on
 
 LINEAR = 0.8
@@ -21,16 +24,31 @@ always`, worker, scheduler, MySQL, metrics. Every event of every trial is audite
 below with its reason, and enters no figure.
 
 - **Saturation**: 50 connections send the next event as soon as they are answered. 7 in 10 events are repeated
-  ones. Each trial is a pair with a handler that does nothing, on the same server. That handler can fill the
-  generator's core. Its rate is then too low, and the ratio too high.
+  ones. Each trial is a pair with a handler that does nothing, on the same server.
 - **CPU per event**: counted until the drain is over, so digest and flush are in it. The generator's is that
   of its own process, over its requests.
+- **The bound**: what no design can leave out, each part measured bare. The handler that does nothing reads,
+  parses and answers a request; Redis gets one HINCRBY for each fingerprint of a group of 50 events, one XADD
+  for each new one, and syncs its file; MySQL gets 500 rows in an INSERT and a commit.
+- **Rows written**: by MySQL's own counter (`Handler_write`), without the ledger's, over the issues that are
+  there after a minute of saturation. A row that is written again counts again.
 - **Users**: each thinks 100 ms on average between two events.
 - **Flush, digest**: the API's own buffer class fills Redis, without HTTP. Then one flush, or one digest, runs
   on the servers' core. "New rows" means that the fingerprints are not in the table yet. First events have a
   stack trace of about 1 kB.
 - **Memory**: of Redis' data set, for one fingerprint's count in the buffer.
 - **Start**: from the start of the process to the first 200 of `/api/v1/ready`."""
+
+
+BOUND = 1.5
+"""Times the bound, at most."""
+PROCESSES = {
+    "app": "read, parse and answer a request",
+    "redis": "count it, keep what is new, sync",
+    "mysql": "a row for what is new",
+    "worker": "",
+    "scheduler": "",
+}
 
 
 class Row(NamedTuple):
@@ -49,13 +67,21 @@ class Row(NamedTuple):
 
 def render(raw: Raw) -> str:
     made = [row for name, rows in ROWS.items() if name in raw for row in rows(raw[name]["values"])]
+    if "saturation" in raw and "bound" in raw:
+        made.append(_over_bound(raw["saturation"]["values"], raw["bound"]["values"]))
+    sections = [
+        section(*(raw[part]["values"] for part in parts))
+        for parts, section in SECTIONS.items()
+        if all(part in raw for part in parts)
+    ]
+    joined = "\n\n".join([*sections, HOW])
     return f"""# The limits of the async twin
 
 {_verdict(made)}
 
 {table(["", "target", "median", "smallest", "largest", "of", ""], map(_cells, made))}
 
-{HOW}
+{joined}
 
 {_left_out(raw)}
 
@@ -92,9 +118,7 @@ def _saturation(values: Any) -> list[Row]:
     valid = [(floor, trial) for floor, trial in pairs if trial["valid"]]
     trials = [trial for _, trial in valid]
     rates = [_rate(trial) for trial in trials]
-    ratios = [rate / floor["achieved_rps"] for rate, (floor, _) in zip(rates, valid, strict=True)]
     return [
-        Row("saturated rate / that of a handler that does nothing", ratios, 0.8, at_most=False),
         Row("saturated rate", rates, 4_500, "/s", at_most=False),
         Row(
             "the same of the handler that does nothing",
@@ -102,7 +126,7 @@ def _saturation(values: Any) -> list[Row]:
             None,
             "/s",
         ),
-        Row("CPU of all server processes per event", _known(map(server_per_thousand, trials)), 0.2, " ms"),
+        Row("CPU of all server processes per event", _known(map(server_per_thousand, trials)), 0.065, " ms"),
         Row(
             "CPU of the generator per request",
             [per_thousand(each)["generator"] for each in trials],
@@ -118,19 +142,30 @@ def _crowd(trials: list[Trial]) -> list[Row]:
     levels = [level for trial in trials if trial["valid"] for level in trial["levels"] if level["valid"]]
     few, many = ([each for each in levels if each["users"] == users] for users in (200, 500))
     return [
-        Row("p95 at 500 users", _known(latency(each, "p95") for each in many), 8, " ms"),
+        Row("p95 at 500 users", _known(latency(each, "p95") for each in many), 5, " ms"),
         Row("requests at 500 users", [each["achieved_rps"] for each in many], 4_500, "/s", at_most=False),
         Row("failures at 500 users", [float(sum(each["failed"].values())) for each in many], 0),
         Row("p95 at 200 users", _known(latency(each, "p95") for each in few), 4, " ms"),
     ]
 
 
-def _minute(trials: list[Trial]) -> list[Row]:
-    valid = [trial for trial in trials if trial["valid"]]
-    freshness = _known(trial["freshness_ms"]["p95"] for trial in valid)
+def _lone(times: list[Lone]) -> list[Row]:
+    levels = [trial["levels"][0] for trial in _valid(each["trial"] for each in times)]
+    return [
+        Row(f"{name} at 10 users", _known(latency(each, name) for each in levels), target, " ms")
+        for name, target in (("p50", 0.9), ("p95", 1.5))
+    ]
+
+
+def _minute(minute: Minute) -> list[Row]:
+    valid = _valid([minute["trial"]])
+    rows, counted = (_known(trial[name]["p95"] for trial in valid) for name in ("freshness_ms", "counted_ms"))
+    written = [minute["rows_written"] for _ in valid]
     return [
         Row("drain after a minute of saturation", [each["drain_seconds"] for each in valid], 7, " s"),
-        Row("first event to its row during that minute, p95", freshness, 1_000, " ms"),
+        Row("first event to its row during that minute, p95", rows, 1_000, " ms"),
+        Row("first event to its right count, the same", counted, 1_000, " ms"),
+        Row("rows written to MySQL for each issue", written, 1.1),
     ]
 
 
@@ -163,6 +198,7 @@ def _start(seconds: list[float]) -> list[Row]:
 ROWS: dict[str, Callable[[Any], list[Row]]] = {
     "saturation": _saturation,
     "crowd": _crowd,
+    "lone": _lone,
     "minute": _minute,
     "flush": _flush,
     "digest": _digest,
@@ -171,12 +207,64 @@ ROWS: dict[str, Callable[[Any], list[Row]]] = {
 }
 
 
-def _left_out(raw: Raw) -> str:
-    trials = {
-        name: values["trials"] if name == "saturation" else values
-        for name in ("saturation", "crowd", "minute")
-        if name in raw and (values := raw[name]["values"])
+def _over_bound(saturation: Any, bounds: list[Bound]) -> Row:
+    least = _least(bounds)
+    spent = _known(map(server_per_thousand, _valid(saturation["trials"])))
+    return Row("CPU of all server processes per event / the bound", [each / least for each in spent], BOUND)
+
+
+def _least(bounds: list[Bound]) -> float:
+    """Return the bound in milliseconds for an event."""
+    return 1000 * sum(_median(each[name] for each in bounds) for name in bounds[0])
+
+
+def _bound(saturation: Any, bounds: list[Bound]) -> str:
+    trials = _valid(saturation["trials"])
+    rows = []
+    for name, what in PROCESSES.items():
+        least = 1000 * _median(each.get(name, 0.0) for each in bounds)
+        spent = _median(per_thousand(each)[name] for each in trials) if trials else None
+        rows.append([name, what, _microseconds(least), _microseconds(spent)])
+    return f"""## The bound: what no design can leave out
+
+{table(["process", "what it can't leave out", "the bound, us", "the async twin, us"], rows)}
+
+CPU for an event, saturated, medians; the bound is {_microseconds(_least(bounds))} us in all."""
+
+
+def _waterfall(times: list[Lone]) -> str:
+    trials = _valid(each["trial"] for each in times)
+    if not trials:
+        return "No trial of the lone request is valid."
+    floor = _median(_known(latency(each["floor"], "p50") for each in times))
+    ping, counted, kept = (
+        _median(_known(each[name]["p50"] for each in times)) for name in ("ping", "counted", "kept")
+    )
+    total = _median(_known(latency(trial["levels"][0], "p50") for trial in trials))
+    steps = {
+        "a request answered at once: client, loopback, server": floor,
+        "to Redis and back: two processes are woken": ping,
+        "its event packed, sent, counted, written to Redis' file": counted - ping,
+        "the file synced": kept - counted,
+        "the rest: parsed and checked; and what else has the core just then": total - floor - kept,
+        "all": total,
     }
+    return f"""## Where the time of a lone request goes
+
+{table(["step", "p50, ms"], [[step, short(value)] for step, value in steps.items()])}
+
+At the pace of {USERS} users. Each step is measured by itself, and contains those above it: a line is the
+difference."""
+
+
+SECTIONS: dict[tuple[str, ...], Callable[..., str]] = {
+    ("saturation", "bound"): _bound,
+    ("lone",): _waterfall,
+}
+
+
+def _left_out(raw: Raw) -> str:
+    trials = {name: TRIALS[name](raw[name]["values"]) for name in TRIALS if name in raw}
     rows = [
         [name, trial["pair"], "; ".join(reasons(trial))]
         for name, each in trials.items()
@@ -190,6 +278,26 @@ def _left_out(raw: Raw) -> str:
 
 A level of users in which the generator's core is full is left out. The saturation keeps such trials: the
 table above shows how full the core was."""
+
+
+TRIALS: dict[str, Callable[[Any], list[Trial]]] = {
+    "saturation": lambda values: values["trials"],
+    "crowd": lambda values: values,
+    "lone": lambda values: [each["trial"] for each in values],
+    "minute": lambda values: [values["trial"]],
+}
+
+
+def _valid(trials: Iterable[Trial]) -> list[Trial]:
+    return [trial for trial in trials if trial["valid"]]
+
+
+def _median(values: Iterable[float]) -> float:
+    return median([*values])
+
+
+def _microseconds(milliseconds: float | None) -> str:
+    return number(milliseconds and milliseconds * 1000, 1)
 
 
 def _rate(trial: Trial) -> float:
