@@ -241,20 +241,20 @@ def _waterfall(times: list[Lone]) -> str:
         _median(_known(each[name]["p50"] for each in times)) for name in ("ping", "counted", "kept")
     )
     total = _median(_known(latency(trial["levels"][0], "p50") for trial in trials))
-    steps = {
-        "a request answered at once: client, loopback, server": floor,
-        "to Redis and back: two processes are woken": ping,
-        "its event packed, sent, counted, written to Redis' file": counted - ping,
-        "the file synced": kept - counted,
-        "the rest: parsed and checked; and what else has the core just then": total - floor - kept,
-        "all": total,
-    }
+    steps = [
+        ("a request answered at once: client, loopback, server", "kernel, uvicorn, Locust", floor),
+        ("to Redis and back: two processes are woken", "kernel", ping),
+        ("its event packed, sent, counted, written to Redis' file", "Python, Redis", counted - ping),
+        ("the file synced", "kernel, disk", kept - counted),
+        ("parsed and checked; what else has the core just then", "Python", total - floor - kept),
+        ("all", "", total),
+    ]
     return f"""## Where the time of a lone request goes
 
-{table(["step", "p50, ms"], [[step, short(value)] for step, value in steps.items()])}
+{table(["step", "whose it is", "p50, ms"], [[step, whose, short(value)] for step, whose, value in steps])}
 
 At the pace of {USERS} users. Each step is measured by itself, and contains those above it: a line is the
-difference."""
+difference, and may come out below zero where it is small."""
 
 
 SECTIONS: dict[tuple[str, ...], Callable[..., str]] = {
