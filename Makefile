@@ -15,7 +15,7 @@ $(error no such variable: $(firstword $(UNKNOWN))$(shell $(PYTHON) -c '$(NEAREST
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-observability bench ladder limits growth report compare dashboards dashboards-check openapi schema up down status compose-up compose-bench compose-down test check format lock clean
+.PHONY: help setup setup-dev setup-observability bench ladder limits growth faults report compare dashboards dashboards-check openapi schema up down status compose-up compose-bench compose-down test check format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s  %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,10 @@ limits: setup ## measure the async twin's limits beside their targets and write 
 
 growth: setup ## measure how p95 and CPU per event grow and write docs/growth.md (PARTS=rate,trace KNEES=120,1600 SEED=1)
 	@$(RUN) loadtests.studies.growth $(PARTS_OF) $(if $(KNEES),--knees $(KNEES))
+
+PARTS_OF_FAULTS = $(if $(FAULTS),--parts $(FAULTS)) $(if $(SEED),--seed $(SEED)) $(if $(TIMES),--times $(TIMES))
+faults: setup ## inject every kind of fault, account for every event, and write docs/faults.md (FAULTS=kill-api,full-redis TIMES=50 SEED=1)
+	@$(RUN) loadtests.studies.faults $(PARTS_OF_FAULTS)
 
 report: setup ## write RESULTS.md, report.html, the README's figures and picture and the soak's in docs/method.md again
 	@$(RUN) loadtests.report

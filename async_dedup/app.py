@@ -19,6 +19,7 @@ from async_dedup.group_buffer import GroupBuffer
 from async_dedup.ingest import Ingest
 from async_dedup.protocol import short_way
 from async_dedup.status import add_pending, check_health, observe, reasons_not_ready
+from async_dedup.stores import Stores
 from async_dedup.wanted import tell_again
 from shared import exposition, listing, metrics
 from shared.answer import JSON, acknowledged, success, unavailable
@@ -42,15 +43,17 @@ def create_app() -> FastAPI:
     buffer = Buffer(settings)
     queue = digest_queue(settings, settings.redis_timeout)
     async_buffer = GroupBuffer(settings)
-    ingest = Ingest(async_buffer, lambda: enqueue_digest(queue))
+    stores = Stores(settings, async_buffer)
+    ingest = Ingest(stores, lambda: enqueue_digest(queue))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         keep_collector_away()
-        telling = asyncio.create_task(tell_again(buffer, async_buffer))
+        tasks = [asyncio.create_task(each) for each in (tell_again(buffer, async_buffer), stores.watch())]
         yield
-        telling.cancel()
-        await async_buffer.close()
+        for task in tasks:
+            task.cancel()
+        await stores.close()
 
     metrics.show_requests()
     app = HotPathAPI(
@@ -90,12 +93,11 @@ def create_app() -> FastAPI:
     @app.get("/api/v1/health", **docs.HEALTH)
     def health() -> Response:
         mysql = mysql_health(engine, ping(settings))
-        return Response(success(check_health(mysql, buffer)), media_type=JSON)
+        return Response(success(check_health(mysql, buffer, stores)), media_type=JSON)
 
     @app.get("/api/v1/ready", **docs.READY)
     def ready() -> Response:
-        buffer.check_room()
-        if reasons := reasons_not_ready(buffer.state(), settings.flush_interval):
+        if reasons := reasons_not_ready(buffer, stores, settings):
             raise unavailable(reasons)
         return Response(success(Ready()), media_type=JSON)
 

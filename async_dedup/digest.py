@@ -144,12 +144,12 @@ def _write(connection: Connection, events: list[FirstEvent], batch: Batch, in_a_
             pause(BREATHER)
         some = events[start : start + size]
         # Of two payloads of a fingerprint one brings the count.
-        rows = [_row(event, counts.pop(event.fingerprint, 0), batch.last_seen) for event in some]
+        rows = [row(event, counts.pop(event.fingerprint, 0), batch.last_seen) for event in some]
         connection.execute(UPSERT, rows)
 
 
 def _write_payloads(buffer: Buffer, engine: Engine, events: list[FirstEvent]) -> None:
-    rows = [_row(event) for event in events]
+    rows = [row(event) for event in events]
     try:
         transact(engine, lambda connection: connection.execute(UPSERT, rows) if rows else None)
     except DBAPIError as error:
@@ -160,7 +160,7 @@ def _write_payloads(buffer: Buffer, engine: Engine, events: list[FirstEvent]) ->
         _write_payloads(buffer, engine, [event for at, event in enumerate(events) if at not in refused])
 
 
-def _row(first: FirstEvent, events: int = 0, last_seen: datetime = datetime.min) -> dict[str, object]:
+def row(first: FirstEvent, events: int = 0, last_seen: datetime = datetime.min) -> dict[str, object]:
     seen_at = first.seen_at
     last_seen = max(seen_at, last_seen) if events else seen_at
     return {

@@ -1,11 +1,12 @@
 """The API's side of Redis: a group of events in one round trip, counted once."""
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from hashlib import sha1
-from typing import NamedTuple
 from uuid import uuid4
 
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -14,10 +15,13 @@ from redis.exceptions import TimeoutError as RedisTimeout
 
 from async_dedup.ingest import Added
 from async_dedup.keys import ADD, BATCH, BATCHES, BUFFER, FIRST_EVENTS, GROUP, MAX_FINGERPRINTS
-from async_dedup.link import Link, Word, connect, settle
+from async_dedup.link import REFUSALS, Link, Unreached, Word, ask, connect, settle
 from shared.event import Event
 from shared.metrics import redis_operation_duration
+from shared.pipeline_metrics import redis_forgot
 from shared.settings import Settings
+
+log = logging.getLogger(__name__)
 
 KNOWN_PERIOD = 60.0
 MAX_KNOWN = 100_000
@@ -34,7 +38,12 @@ ADD_SHA = sha1(ADD.encode(), usedforsecurity=False).hexdigest()
 ADD_DURATION = redis_operation_duration.labels("add")
 
 
-class Group(NamedTuple):
+class NobodyKnows(RedisError):
+    """Whether a group was counted: it was sent, and the answer has not come."""
+
+
+@dataclass(slots=True)
+class Group:
     """A call of the script: its keys, its arguments behind the first, and what it tells that is new."""
 
     events: Sequence[Event]
@@ -42,6 +51,8 @@ class Group(NamedTuple):
     arguments: list[Word]
     told: dict[str, bool]
     """By fingerprint, of those with a payload: whether there is a stack trace in it."""
+    unanswered: int = 0
+    """How many tries were sent and have no answer."""
 
     def words(self, introduced: bool) -> list[Word]:
         return [len(self.keys), *self.keys, int(introduced), *self.arguments]
@@ -74,8 +85,8 @@ class GroupBuffer:
         Of each fingerprint it sends the first payload, and once more the first that has a stack trace.
 
         Returns the number of payloads, or -1 where the first try had arrived after all.
-        Raises redis.RedisError, after `seconds` (by default `timeout`) at most, where the events were not
-        counted, or where nobody can tell.
+        Raises redis.RedisError, after `seconds` (by default `timeout`) at most: NobodyKnows where they may
+        have been counted, else they were not.
         """
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.submit(events, self.timeout if seconds is None else seconds, settle(future))
@@ -102,6 +113,8 @@ class GroupBuffer:
 
         def answered(outcome: int | Exception) -> None:
             timer.cancel()
+            if is_answer(outcome):
+                group.unanswered = 0
             if isinstance(outcome, Exception) or outcome == FORGOTTEN:
                 self._see_through(group, outcome, due, done)
             else:
@@ -112,6 +125,7 @@ class GroupBuffer:
             link.abort()
             answered(RedisTimeout("Redis did not answer in time"))
 
+        group.unanswered = 1
         link.call(("EVALSHA", ADD_SHA, *group.words(introduced=True)), answered)
         timer = asyncio.get_running_loop().call_later(seconds / 2, expire)
 
@@ -122,6 +136,10 @@ class GroupBuffer:
             result: int | Exception
             try:
                 result = await self._add(group, outcome, due)
+            except RedisError as error:
+                # An error of another kind may come from the middle of the script.
+                sure = isinstance(error, REFUSALS) and not group.unanswered
+                result = error if sure else NobodyKnows(str(error))
             except Exception as error:  # noqa: BLE001 - whatever it is, those who wait are told
                 result = error
             done(result)
@@ -137,8 +155,11 @@ class GroupBuffer:
                 elif isinstance(outcome, Exception):
                     raise outcome
                 if outcome == FORGOTTEN:  # of a first try: nothing was counted
+                    log.warning("Redis has come back without its newest data, or does not know this process")
+                    redis_forgot.inc()
                     self._start_anew()
-                    group = self._next_group(group.events)
+                    anew = self._next_group(group.events)
+                    group.keys, group.arguments, group.told = anew.keys, anew.arguments, anew.told
                     outcome = await self._send(group)
         except (RedisConnectionError, RedisTimeout, TimeoutError):
             outcome = await self._send_again(group, due - time.monotonic())
@@ -152,16 +173,21 @@ class GroupBuffer:
             async with asyncio.timeout(seconds):
                 return await self._send(group)
         except TimeoutError as error:
-            raise RedisTimeout("Redis did not answer in time") from error
+            failure = RedisTimeout if group.unanswered else Unreached
+            raise failure("Redis did not answer in time") from error
 
     async def _send(self, group: Group) -> int:
         link = await self._connect()
         words = group.words(self._introduced)
         self._introduced = True
+        group.unanswered += 1
         try:
-            return await _call(link, "EVALSHA", ADD_SHA, *words)
-        except NoScriptError:
-            return await _call(link, "EVAL", ADD, *words)
+            outcome = await _evaluate(link, words)
+        except RedisError as error:
+            group.unanswered -= is_answer(error)
+            raise
+        group.unanswered -= 1
+        return outcome
 
     async def _connect(self) -> Link:
         if self._link is None or not self._link.is_open:
@@ -175,7 +201,7 @@ class GroupBuffer:
         keys: list[Word] = [BUFFER, BATCHES, BATCH + group_id, FIRST_EVENTS, GROUP + self._process]
         arguments: list[Word] = [self._group, group_id, MAX_FINGERPRINTS]
         told: dict[str, bool] = {}
-        for fingerprint, (count, event) in _by_fingerprint(events).items():
+        for fingerprint, (count, event) in by_fingerprint(events).items():
             payload, has_trace = "", event.stack_trace is not None
             known = self._known.get(fingerprint)
             if known is None or (has_trace and not known):
@@ -198,17 +224,19 @@ class GroupBuffer:
             self._link.abort()
 
 
-async def _call(link: Link, *command: Word) -> int:
-    future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    link.call(command, settle(future))
+async def _evaluate(link: Link, words: list[Word]) -> int:
     try:
-        return await future
-    except asyncio.CancelledError:
-        link.abort()
-        raise
+        return int(await ask(link, "EVALSHA", ADD_SHA, *words))
+    except NoScriptError:
+        return int(await ask(link, "EVAL", ADD, *words))
 
 
-def _by_fingerprint(events: Sequence[Event]) -> dict[str, tuple[int, Event]]:
+def is_answer(outcome: object) -> bool:
+    """Whether Redis has said so itself. (Of redis-py's errors LOADING is one of the connection's.)"""
+    return isinstance(outcome, REFUSALS) or not isinstance(outcome, RedisConnectionError | RedisTimeout)
+
+
+def by_fingerprint(events: Sequence[Event]) -> dict[str, tuple[int, Event]]:
     """How many there are of each, and the first that has a stack trace, or else the first."""
     found: dict[str, tuple[int, Event]] = {}
     for event in events:

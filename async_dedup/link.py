@@ -11,13 +11,28 @@ from typing import Any, cast
 import hiredis
 from redis import exceptions
 
+
+class Unreached(exceptions.ConnectionError):
+    """No connection came about, so nothing was sent."""
+
+
+class Refusal(exceptions.ResponseError):
+    """Redis takes no writes just now."""
+
+
 ERRORS = {
     "LOADING": exceptions.BusyLoadingError,
     "NOSCRIPT": exceptions.NoScriptError,
     "OOM": exceptions.OutOfMemoryError,
     "READONLY": exceptions.ReadOnlyError,
+    **dict.fromkeys(("BUSY", "MASTERDOWN", "MISCONF", "NOAUTH", "NOREPLICAS"), Refusal),
 }
-"""By the first word of Redis's answer, as redis-py has them."""
+"""By the first word of Redis's answer, as redis-py has them where it has one."""
+REFUSALS = (
+    *(exceptions.BusyLoadingError, exceptions.OutOfMemoryError, exceptions.ReadOnlyError),
+    *(Refusal, Unreached),
+)
+"""After which nothing was written: Redis checks for them before a script's first write."""
 
 Word = bytes | str | int
 Answered = Callable[[Any], None]
@@ -25,11 +40,11 @@ Answered = Callable[[Any], None]
 
 
 async def connect(host: str, port: int) -> "Link":
-    """Raises redis.ConnectionError."""
+    """Raises Unreached."""
     try:
         _, link = await asyncio.get_running_loop().create_connection(Link, host, port)
     except OSError as error:
-        raise exceptions.ConnectionError(f"Redis can't be reached: {error}") from error
+        raise Unreached(f"Redis can't be reached: {error}") from error
     return link
 
 
@@ -82,6 +97,17 @@ class Link(asyncio.Protocol):
 
 def _error(text: str) -> exceptions.RedisError:
     return ERRORS.get(text.partition(" ")[0], exceptions.ResponseError)(text)
+
+
+async def ask(link: Link, *command: Word) -> Any:
+    """Return the reply. Raises redis.RedisError; who is cancelled meanwhile aborts the link."""
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    link.call(command, settle(future))
+    try:
+        return await future
+    except asyncio.CancelledError:
+        link.abort()
+        raise
 
 
 def settle(future: "asyncio.Future[Any]") -> Answered:

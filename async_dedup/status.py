@@ -1,11 +1,18 @@
 """What the buffer's state says to health checks, to metrics and to readers of the list."""
 
+from contextlib import suppress
+
 from redis import RedisError
 
 from async_dedup.buffer import Buffer, BufferState
+from async_dedup.states import State
+from async_dedup.stores import Stores
 from shared import pipeline_metrics
-from shared.health import Dependencies, Health, MySQL, Redis
+from shared.answer import iso
+from shared.db import ping
+from shared.health import Dependencies, Health, Ingest, MySQL, Redis
 from shared.listing import IssueView
+from shared.settings import Settings
 
 IDLE_INTERVALS = 3
 """Flush intervals without a flush, after which this twin no longer calls itself ready."""
@@ -14,13 +21,23 @@ LATE_ROW = 10.0
 
 
 def add_pending(buffer: Buffer, issues: list[IssueView]) -> None:
-    pending = buffer.pending([issue.fingerprint for issue in issues])
-    for issue, events in zip(issues, pending, strict=True):
-        issue.pending = events
+    """Without Redis nobody knows what is pending, and nothing is said of it."""
+    with suppress(RedisError):
+        pending = buffer.pending([issue.fingerprint for issue in issues])
+        for issue, events in zip(issues, pending, strict=True):
+            issue.pending = events
 
 
-def reasons_not_ready(state: BufferState, flush_interval: float) -> str:
-    """Empty where it is ready."""
+def reasons_not_ready(buffer: Buffer, stores: Stores, settings: Settings) -> str:
+    """Empty where it is ready: an event can be kept, and what is in Redis goes on to MySQL."""
+    try:
+        buffer.check_room()
+        return _reasons(buffer.state(), settings.flush_interval)
+    except RedisError:
+        return "" if ping(settings) or stores.has_room() else "There is nowhere to keep an event"
+
+
+def _reasons(state: BufferState, flush_interval: float) -> str:
     reasons = []
     if state.flush_age > IDLE_INTERVALS * flush_interval:
         reasons.append(f"The last flush was {state.flush_age:.0f} s ago")
@@ -29,13 +46,16 @@ def reasons_not_ready(state: BufferState, flush_interval: float) -> str:
     return "; ".join(reasons)
 
 
-def check_health(mysql: MySQL, buffer: Buffer) -> Health:
+def check_health(mysql: MySQL, buffer: Buffer, stores: Stores) -> Health:
+    ingest = Ingest(state=stores.state.value, since=iso(stores.since), reason=stores.reason or None)
     try:
         state = buffer.state()
     except RedisError:
-        return Health(status="degraded", dependencies=Dependencies(mysql=mysql, redis=Redis(state="down")))
+        down = Dependencies(mysql=mysql, redis=Redis(state="down"))
+        return Health(status="degraded", dependencies=down, ingest=ingest)
     return Health(
-        status="up" if mysql.state == "up" else "degraded",
+        status="up" if mysql.state == "up" and stores.state is State.REDIS else "degraded",
+        ingest=ingest,
         dependencies=Dependencies(mysql=mysql, redis=Redis(state="up")),
         flush_age_seconds=state.flush_age,
         queue_age_seconds=state.queue_age,

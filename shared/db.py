@@ -38,7 +38,7 @@ REFUSALS = (1690, 1644, 3819, 4025)
 
 
 def make_engine(
-    settings: Settings, pool_size: int, connect: Mapping[str, str] | None = None, **options: Any
+    settings: Settings, pool_size: int, connect: Mapping[str, Any] | None = None, **options: Any
 ) -> Engine:
     """A pool of exactly `pool_size` connections; a caller waits `pool_timeout` seconds for one of them.
 
@@ -70,7 +70,7 @@ def _refuse_closed(connection: Any, *_: object) -> None:
         raise DisconnectionError("MySQL has closed this connection")
 
 
-def make_background_engine(settings: Settings) -> Engine:
+def make_background_engine(settings: Settings, statement_seconds: int = READ_TIMEOUT) -> Engine:
     """For a process that writes batches: no locks on gaps between rows, and a lost connection is replaced.
 
     Should the network cut it off, MySQL gives its locks up after a minute and not after 8 hours. Without
@@ -80,7 +80,7 @@ def make_background_engine(settings: Settings) -> Engine:
     return make_engine(
         settings,
         1,
-        {"init_command": session},
+        {"init_command": session, "read_timeout": statement_seconds, "write_timeout": statement_seconds},
         isolation_level="READ COMMITTED",
         # Whoever has begun commits or rolls back: the pool's own rollback is one more round trip, of five.
         pool_reset_on_return=None,

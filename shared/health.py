@@ -29,14 +29,27 @@ class Dependencies(BaseModel):
     redis: Annotated[Redis | None, Field(exclude_if=lambda redis: redis is None)] = None
 
 
+class Ingest(BaseModel):
+    """Where the process that answers keeps new events."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    state: Literal["redis", "direct", "spool"]
+    since: str
+    """ISO 8601 with microseconds, UTC."""
+    reason: Annotated[str | None, Field(exclude_if=lambda reason: reason is None)] = None
+    """Why it is not `redis`."""
+
+
 class Health(BaseModel):
-    """What works. The last three are the async twin's only."""
+    """What works. The last four are the async twin's only."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     status: Literal["up", "degraded"]
-    """`degraded` where a dependency is down."""
+    """`degraded` where a dependency is down, or events are not kept where they belong."""
     dependencies: Dependencies
+    ingest: Annotated[Ingest | None, Field(exclude_if=lambda ingest: ingest is None)] = None
     flush_age_seconds: Annotated[float | None, Field(exclude_if=lambda age: age is None)] = None
     """Since the last flush that went well."""
     queue_age_seconds: Annotated[float | None, Field(exclude_if=lambda age: age is None)] = None

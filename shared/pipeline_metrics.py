@@ -27,8 +27,18 @@ batches_replayed = Counter(
     "batches_replayed", "Batches found in the ledger, so dropped and not applied again."
 )
 set_aside = Counter("set_aside", "What could not be applied and was set aside, by its kind.", ("kind",))
-for _kind in ("first_event", "count", "batch"):
+for _kind in ("first_event", "count", "batch", "spooled"):
     set_aside.labels(_kind)  # of a counter that begins at 1 Prometheus sees no increase
+
+redis_forgot = Counter("redis_forgot", "How often Redis came back without what it had, or some of it.")
+events_direct = Counter("events_direct", "Events that were kept in MySQL before their answer.")
+events_spooled = Counter("events_spooled", "Events that were kept in the spool.")
+events_replayed = Counter("events_replayed", "Events that went on from the spool.")
+state_changes = Counter("ingest_state_changes", "Changes of the ingest's state, by the new one.", ("state",))
+ingest_state = Gauge(
+    "ingest_state", "Processes of the API that are in this state.", ("state",), multiprocess_mode="livesum"
+)
+spool_bytes = Gauge("spool_bytes", "What waits in the spool.", multiprocess_mode="livemax")
 
 # Set from Redis at each scrape, by the process that answers it.
 NEWEST: Literal["livemostrecent"] = "livemostrecent"

@@ -65,6 +65,11 @@ class Settings(BaseSettings):
     redis_timeout: Annotated[float, _seconds(0.05, 60)] = 2.0
     """Seconds for one Redis call; an unreachable Redis must turn into a 503, never into a hanging client."""
 
+    spool_folder: Path = Path(".run/spool")
+    """Where the async twin keeps events while neither Redis nor MySQL can be had; on a disk that lasts."""
+    spool_bytes: Annotated[int, Field(ge=0, le=2**40)] = 256 * 2**20
+    """What may wait there, of all processes; beyond it events are answered 503."""
+
     flush_interval: Annotated[float, _seconds(0.1, 3_600)] = 5.0
     """Seconds between two flushes: how late a count may be in MySQL."""
 

@@ -45,7 +45,9 @@ class Stack:
     def __init__(self, run_dir: Path, settings: Settings, pin: bool = False) -> None:
         self.run_dir = run_dir.resolve()
         # The servers are the stack's own: `reset` must never empty one that runs elsewhere.
-        self.settings = settings.model_copy(update={"mysql_host": LOOPBACK, "redis_host": LOOPBACK})
+        self.settings = settings.model_copy(
+            update={"mysql_host": LOOPBACK, "redis_host": LOOPBACK, "spool_folder": self.run_dir / "spool"}
+        )
         self._measures = pin
         cores = sorted(os.sched_getaffinity(0)) if pin and sys.platform == "linux" else []
         self._server_cpus = set(cores[:-1]) or None
@@ -151,6 +153,7 @@ class Stack:
         answer = redis_call(self.settings.redis_port, "FLUSHALL")
         if answer != "+OK":
             raise StackError(f"Redis could not be emptied: {answer}")
+        shutil.rmtree(self.settings.spool_folder, ignore_errors=True)
 
     def forget_load(self) -> bool:
         """Empty both servers where a benchmark's load is in them, as `reset` noted; return whether it was."""

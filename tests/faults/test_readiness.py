@@ -8,6 +8,7 @@ import pytest
 
 from async_dedup.buffer import Buffer
 from loadtests.stack import Stack
+from shared.fingerprint import fingerprint
 from tests import client
 from tests.client import HEALTH, READY, get
 from tests.parts import alone, counted, engine_of, frozen, full, servers_up, times_seen, wait_until
@@ -40,48 +41,87 @@ def check_refused(answer: client.Answer, reason: str) -> None:
     assert int(answer.headers["Retry-After"]) > 0
 
 
+def ingest(url: str) -> dict[str, str]:
+    return dict(get(url, HEALTH).json["data"]["ingest"])
+
+
+def is_back(url: str) -> bool:
+    return ingest(url)["state"] == "redis"
+
+
 def test_all_is_up(url: str) -> None:
+    wait_until(lambda: is_back(url))
     assert states(url) == (200, "up", {"mysql": "up", "redis": "up"})
+    assert set(ingest(url)) == {"state", "since"}
 
 
-def test_without_redis_it_is_alive_but_neither_ready_nor_able_to_keep_an_event(
-    stack: Stack, url: str
-) -> None:
+def test_without_redis_it_is_ready_and_keeps_events_in_mysql(stack: Stack, url: str) -> None:
+    engine = engine_of(stack)
     stack.kill("redis")
-    check_refused(get(url, READY), "Redis is not available")
-    check_refused(client.log(url, "lost"), "The event could not be kept")
+    assert client.log(url, "kept in MySQL").status == 200
+    assert fingerprint("kept in MySQL") in times_seen(engine)
+    assert get(url, READY).status == 200
+    assert get(url, client.ERRORS).status == 200
     assert states(url) == (200, "degraded", {"mysql": "up", "redis": "down"})
+    told = ingest(url)
+    assert told["state"] == "direct"
+    assert told["reason"].startswith("Redis: Redis can't be reached")
+    assert 'ingest_state{state="direct"} 1.0' in get(url, "/metrics").body.decode()
     stack.start("redis")
+    wait_until(lambda: is_back(url))
     assert client.log(url, "kept").status == 200
+    engine.dispose()
+
+
+def test_without_both_it_is_ready_and_spools(stack: Stack, url: str) -> None:
+    engine = engine_of(stack)
+    wait_until(lambda: is_back(url))
+    for role in ("redis", "mysql"):
+        stack.kill(role)
+    assert client.log(url, "kept in a file").status == 200
+    assert (ingest(url)["state"], get(url, READY).status) == ("spool", 200)
+    check_refused(get(url, client.ERRORS), "MySQL is not available")
+    servers_up(stack)
+    wait_until(lambda: is_back(url))
+    wait_until(lambda: times_seen(engine).get(fingerprint("kept in a file")) == 1)
+    assert "spool_bytes 0.0" in get(url, "/metrics").body.decode()
+    engine.dispose()
 
 
 def test_a_frozen_redis_is_one_that_is_down(stack: Stack, url: str) -> None:
+    wait_until(lambda: is_back(url))
     with frozen(stack.pid("redis")):
         check_refused(client.log(url, "nobody can tell"), "The event could not be kept")
-        check_refused(get(url, READY), "Redis is not available")
+        assert client.log(url, "kept in MySQL").status == 200
+        assert get(url, READY).status == 200
 
 
-def test_a_frozen_redis_is_answered_within_one_time_out(stack: Stack, url: str) -> None:
+def test_a_frozen_redis_costs_one_time_out(stack: Stack, url: str) -> None:
     """Whoever waits behind those that are in flight, and for a connection, included."""
+    wait_until(lambda: is_back(url))
 
-    def seconds(delay: float) -> float:
+    def log(delay: float) -> tuple[int, float]:
         time.sleep(delay)
         started = time.monotonic()
-        check_refused(client.log(url, f"nobody can tell {delay}"), "The event could not be kept")
-        return time.monotonic() - started
+        status = client.log(url, f"while it is frozen {delay}").status
+        return status, time.monotonic() - started
 
     with frozen(stack.pid("redis")), ThreadPoolExecutor(12) as users:
-        waited = list(users.map(seconds, (each / 4 for each in range(12))))
-    assert max(waited) < 1.9 * stack.settings.redis_timeout
+        answers = [*users.map(log, (each / 4 for each in range(12)))]
+    assert [status for status, _ in answers] == [503, *[200] * 11]
+    assert max(waited for _, waited in answers) < 1.9 * stack.settings.redis_timeout
 
 
-def test_with_a_full_redis_it_is_not_ready(stack: Stack, url: str) -> None:
+def test_a_full_redis_is_left_for_mysql(stack: Stack, url: str) -> None:
+    wait_until(lambda: is_back(url))
     buffer = Buffer(stack.settings)
     with full(buffer.redis):
-        check_refused(get(url, READY), "Redis is full")
-        check_refused(client.log(url, "refused"), "The event could not be kept")
-        assert states(url) == (200, "up", {"mysql": "up", "redis": "up"})
+        assert client.log(url, "kept in MySQL").status == 200
+        assert states(url) == (200, "degraded", {"mysql": "up", "redis": "up"})
+        assert "maxmemory" in ingest(url)["reason"]
+        assert get(url, READY).status == 200
     assert buffer.redis.info("stats")["evicted_keys"] == 0
+    wait_until(lambda: is_back(url))
     assert client.log(url, "kept").status == 200
 
 

@@ -1,0 +1,98 @@
+"""Spooled groups become rows, each once: into MySQL, or into Redis as batches where MySQL is still away.
+
+Killed at any step, or done by two processes at once, it counts nothing twice: MySQL's ledger has each
+group's id, whichever way it comes.
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from async_dedup import direct, spool
+from async_dedup.buffer import Buffer
+from async_dedup.digest import UPSERT, pause
+from async_dedup.spool import Counted, Record
+from shared.db import is_refusal, refused_rows
+from shared.pipeline_metrics import events_replayed, set_aside
+
+log = logging.getLogger(__name__)
+
+RECORDS = 20
+"""Of one transaction."""
+BREATHER = 0.02
+"""Seconds between two of them: new events have the stores as well."""
+REFUSED = "refused.jsonl"
+"""Beside the spool: what MySQL does not take, with its reason."""
+
+
+class Replay:
+    """Its methods block."""
+
+    def __init__(self, folder: Path, engine: Engine, buffer: Buffer) -> None:
+        self._folder = folder
+        self._engine = engine
+        self._buffer = buffer
+
+    def waiting(self) -> bool:
+        return bool(spool.files(self._folder))
+
+    def run(self) -> int:
+        """Every file that nobody holds; returns the number of events.
+
+        Raises redis.RedisError where neither MySQL nor Redis takes them; what was not taken stays.
+        """
+        events = 0
+        for path in spool.files(self._folder):
+            with spool.held(path) as data:
+                if data is None:
+                    continue
+                records = [*spool.unpack(data)]
+                for start in range(0, len(records), RECORDS):
+                    some = records[start : start + RECORDS]
+                    self._apply(some)
+                    events += sum(counted.events for record in some for counted in record.counted)
+                    pause(BREATHER)
+                spool.remove(path)
+        events_replayed.inc(events)
+        if events:
+            log.warning("%d events were replayed from the spool", events)
+        return events
+
+    def _apply(self, records: Sequence[Record]) -> None:
+        try:
+            direct.write(self._engine, records)
+        except DBAPIError as error:
+            if is_refusal(error):
+                self._without_refused(records, error)
+                return
+            for record in records:
+                self._buffer.take_in(record)
+
+    def _without_refused(self, records: Sequence[Record], error: DBAPIError) -> None:
+        rows = [row for record in records for row in direct.rows_of(record)]
+        reasons = {
+            rows[at]["fingerprint"]: why
+            for at, why in refused_rows(self._engine, UPSERT, rows, error).items()
+        }
+        rest = []
+        for record in records:
+            fit: list[Counted] = []
+            for counted in record.counted:
+                if reason := reasons.get(counted.first.fingerprint):
+                    self._set_aside(record, counted, reason)
+                else:
+                    fit.append(counted)
+            rest.append(record.model_copy(update={"counted": fit}))
+        direct.write(self._engine, rest)
+
+    def _set_aside(self, record: Record, counted: Counted, reason: str) -> None:
+        """Before the rest is applied: after it, a kill would leave nobody to do so."""
+        line = {"id": record.id, "reason": reason, **counted.model_dump(mode="json", by_alias=True)}
+        with open(self._folder / REFUSED, "a", opener=spool.private) as file:
+            file.write(json.dumps(line) + "\n")
+        set_aside.labels("spooled").inc()
+        log.error("Set aside what MySQL does not take, in %s", REFUSED)

@@ -1,0 +1,208 @@
+"""The last resort: groups in append-only files, each on disk before it is answered.
+
+A record is MAGIC, the length of its body, the body's CRC-32, and the body, JSON. What a crash has torn is
+recognised and skipped. A file is written by one process, which holds its lock; one that nobody holds is
+replayed (`replay.py`) and removed.
+"""
+
+import fcntl
+import logging
+import os
+import struct
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from uuid import uuid4
+
+from pydantic import BaseModel, ValidationError
+
+from async_dedup.entries import Batch
+from shared.answer import now
+from shared.event import Event
+
+log = logging.getLogger(__name__)
+
+MAGIC = b"\xffHPT"
+"""Begins with a byte that no UTF-8 has, so that no body holds one."""
+HEAD = struct.Struct(">4sII")
+SUFFIX = ".spool"
+FILE_BYTES = 8 * 2**20
+"""After which the next file is begun: one is read whole."""
+
+
+class SpoolFull(Exception):
+    """It holds as many bytes as it may."""
+
+
+class Counted(BaseModel):
+    events: int
+    first: Event
+
+
+class Record(BaseModel):
+    """A group, under the id that MySQL's ledger will have for it."""
+
+    id: str
+    kept_at: datetime
+    """UTC, without a time zone."""
+    counted: list[Counted]
+
+    @property
+    def batch(self) -> Batch:
+        counts = {each.first.fingerprint: each.events for each in self.counted}
+        return Batch(self.id, counts, self.kept_at)
+
+
+class Spool:
+    """One process's. Its methods block; `append` is called by one thread at a time."""
+
+    def __init__(self, folder: Path, most_bytes: int) -> None:
+        self._folder = folder
+        self._most = most_bytes
+        self._file: int | None = None
+        self._size = 0
+        self._others = 0
+
+    def append(self, record: Record) -> None:
+        """It is on disk when this returns. Raises OSError or SpoolFull; what is half written is no record."""
+        packed = pack(record)
+        file = self._file if self._file is not None else self._open()
+        if self._others + self._size + len(packed) > self._most:
+            raise SpoolFull(f"{self._folder} holds {self._others + self._size:,} bytes")
+        try:
+            _write(file, packed)
+            os.fdatasync(file)
+        except OSError:
+            # Of a file whose sync has failed nobody knows what is on disk: nothing more is put behind it.
+            with suppress(OSError):
+                os.ftruncate(file, self._size)
+            self.close()
+            raise
+        self._size += len(packed)
+        if self._size >= FILE_BYTES:
+            self.close()
+
+    def _open(self) -> int:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._others = size(self._folder)
+        path = self._folder / f"{time.time_ns()}-{uuid4().hex}{SUFFIX}"
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        sync_folder(self._folder)
+        self._file, self._size = file, 0
+        return file
+
+    def close(self) -> None:
+        """Leave the file to who replays it."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def has_room(self) -> bool:
+        """Whether a record could be appended, tried: raises nothing."""
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return os.access(self._folder, os.W_OK) and size(self._folder) < self._most
+        except OSError:
+            return False
+
+
+def record_of(group_id: str, events: Sequence[tuple[int, Event]]) -> Record:
+    return Record(
+        id=group_id, kept_at=now(), counted=[Counted(events=count, first=event) for count, event in events]
+    )
+
+
+def pack(record: Record) -> bytes:
+    body = record.model_dump_json(by_alias=True).encode()
+    return HEAD.pack(MAGIC, len(body), zlib.crc32(body)) + body
+
+
+def unpack(data: bytes) -> Iterator[Record]:
+    """Every record that is whole; what lies between two of them, or is torn, is skipped and told."""
+    at = end = skipped = 0
+    while (at := data.find(MAGIC, at)) >= 0:
+        record, length = _record(data, at)
+        if record is None:
+            at += 1
+            continue
+        skipped += at - end
+        yield record
+        at = end = at + length
+    skipped += len(data) - end
+    if skipped:
+        log.error("%d bytes of a spool file are no record", skipped)
+
+
+def _record(data: bytes, at: int) -> tuple[Record | None, int]:
+    if at + HEAD.size > len(data):
+        return None, 0
+    _, length, checksum = HEAD.unpack_from(data, at)
+    body = data[at + HEAD.size : at + HEAD.size + length]
+    if len(body) < length or zlib.crc32(body) != checksum:
+        return None, 0
+    try:
+        return Record.model_validate_json(body), HEAD.size + length
+    except ValidationError:
+        return None, 0
+
+
+def files(folder: Path) -> list[Path]:
+    """Oldest first."""
+    return sorted(folder.glob(f"*{SUFFIX}"))
+
+
+def size(folder: Path) -> int:
+    total = 0
+    for path in files(folder):
+        with suppress(FileNotFoundError):  # another process has just replayed it
+            total += path.stat().st_size
+    return total
+
+
+@contextmanager
+def held(path: Path) -> Iterator[bytes | None]:
+    """What is in a file that nobody writes or replays; None where somebody does, or has removed it."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        yield None
+        return
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+            return
+        # Its last owner may have removed it between the two calls.
+        yield path.read_bytes() if path.exists() else None
+    finally:
+        os.close(file)
+
+
+def remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """A file is there after a crash once its folder is on disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def private(path: str, flags: int) -> int:
+    """An opener: what clients sent is nobody else's to read."""
+    return os.open(path, flags, 0o600)
+
+
+def _write(file: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]

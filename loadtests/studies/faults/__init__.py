@@ -1,0 +1,1 @@
+"""Faults, injected one after the other under load, and every event accounted for."""

@@ -1,0 +1,123 @@
+"""What was sent while faults were injected, and what each client was told of it."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from http.client import HTTPConnection, HTTPException
+from itertools import count
+from random import Random
+from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from shared.answer import now
+from shared.event import PATH, Event
+
+Outcome = Literal["acknowledged", "refused", "unknown"]
+USERS = 8
+THINK_SECONDS = 0.01
+PATIENCE = 30.0
+"""Seconds that a client waits for an answer."""
+SERVICES = ("default", "shop", "billing")
+REPEATED = 50
+REPEATED_SHARE = 0.6
+
+
+class Sent(NamedTuple):
+    event: Event
+    outcomes: Counter[Outcome]
+
+
+class History:
+    """Every fingerprint that was sent, with its event and its outcomes; for several threads."""
+
+    def __init__(self) -> None:
+        self.began = now()
+        self.ended: datetime | None = None
+        self.sent: dict[str, Sent] = {}
+        self.totals: Counter[Outcome] = Counter()
+        self.answers: list[float] = []
+        """When each event was acknowledged, on the monotonic clock."""
+        self._lock = threading.Lock()
+
+    def note(self, event: Event, outcome: Outcome) -> None:
+        with self._lock:
+            self.sent.setdefault(event.fingerprint, Sent(event, Counter())).outcomes[outcome] += 1
+            self.totals[outcome] += 1
+            if outcome == "acknowledged":
+                self.answers.append(time.monotonic())
+
+    def acknowledged_since(self, moment: float) -> bool:
+        return bool(self.answers) and self.answers[-1] > moment
+
+
+def events(seed: int, user: str) -> Iterator[Event]:
+    """Yield events without end; those of one fingerprint are the same, down to the stack trace."""
+    random = Random(f"{seed} {user}")  # noqa: S311 - to be repeated, not to be secret
+    for number in count():
+        if random.random() < REPEATED_SHARE:
+            yield _event(random.randrange(REPEATED), "repeated")
+        else:
+            yield _event(number, f"of {user}, seed {seed}")
+
+
+def _event(number: int, name: str) -> Event:
+    return Event.model_validate(
+        {
+            "message": f"fault {number} {name} \N{SNOWMAN}",
+            "stackTrace": f"at {name}:{number}\n" * 5,
+            "service": SERVICES[number % len(SERVICES)],
+        }
+    )
+
+
+@contextmanager
+def load(url: str, seed: int) -> Iterator[History]:
+    """At the end of the block every request has its outcome."""
+    history, end = History(), threading.Event()
+    users = [
+        threading.Thread(target=_user, args=(url, seed, f"user {number}", history, end))
+        for number in range(USERS)
+    ]
+    for user in users:
+        user.start()
+    try:
+        yield history
+    finally:
+        end.set()
+        for user in users:
+            user.join()
+        history.ended = now()
+
+
+def _user(url: str, seed: int, name: str, history: History, end: threading.Event) -> None:
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE)
+    for event in events(seed, name):
+        if end.wait(THINK_SECONDS):
+            break
+        history.note(event, send(connection, event))
+    connection.close()
+
+
+def send(connection: HTTPConnection, event: Event) -> Outcome:
+    """A 503 is unknown: the contract says that nobody may be able to tell."""
+    body = event.model_dump_json(by_alias=True).encode()
+    try:
+        if connection.sock is None:
+            connection.connect()
+    except OSError:
+        connection.close()
+        return "refused"
+    try:
+        connection.request("POST", PATH, body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        response.read()
+    except (OSError, HTTPException):
+        connection.close()
+        return "unknown"
+    return _OUTCOMES.get(response.status, "unknown")
+
+
+_OUTCOMES: Mapping[int, Outcome] = {200: "acknowledged", 400: "refused", 413: "refused", 415: "refused"}

@@ -1,0 +1,186 @@
+"""What was spooled becomes rows, each event once, whoever dies or comes twice on the way."""
+
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from async_dedup import direct
+from async_dedup.buffer import Buffer
+from async_dedup.digest import digest_all
+from async_dedup.flush import flush
+from async_dedup.replay import RECORDS, REFUSED, Replay
+from async_dedup.spool import Record, Spool, files, record_of
+from loadtests.stack import Stack
+from shared.db import make_background_engine
+from shared.settings import Settings
+from tests.parts import alone, claimed, event, first_events, rows, running, servers_up, times_seen
+
+A, B = event("a", "trace of a"), event("b")
+GROUPS = 2 * RECORDS + 5
+
+KILLED = """
+import os, signal, sys
+from async_dedup import direct, spool
+from async_dedup.buffer import Buffer
+from async_dedup.replay import Replay
+from shared.db import make_background_engine
+from shared.settings import load
+
+steps = {"write": (direct, "write"), "_write": (direct, "_write"), "remove": (spool, "remove")}
+owner, name = steps[sys.argv[1]]
+calls, really = int(sys.argv[2]), getattr(owner, name)
+
+def step(*arguments):
+    global calls
+    calls -= 1
+    if not calls:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return really(*arguments)
+
+setattr(owner, name, step)
+settings = load()
+Replay(settings.spool_folder, make_background_engine(settings), Buffer(settings)).run()
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _alone(stack: Stack) -> Iterator[None]:
+    with alone(stack):
+        yield
+
+
+@pytest.fixture
+def settings(stack: Stack, tmp_path: Path) -> Settings:
+    servers_up(stack)
+    stack.reset()
+    return stack.settings.model_copy(update={"spool_folder": tmp_path / "spool"})
+
+
+def spooled(settings: Settings, *records: Record) -> None:
+    spool = Spool(settings.spool_folder, 2**30)
+    for record in records:
+        spool.append(record)
+    spool.close()
+
+
+def replay(settings: Settings, **other: object) -> int:
+    settings = settings.model_copy(update=other)
+    engine = make_background_engine(settings, 2)
+    try:
+        return Replay(settings.spool_folder, engine, Buffer(settings)).run()
+    finally:
+        engine.dispose()
+
+
+def groups(number: int = GROUPS) -> list[Record]:
+    return [record_of(f"group{each}", [(2, A), (1, event(f"only {each}"))]) for each in range(number)]
+
+
+def check(engine: Engine) -> None:
+    found = rows(engine)
+    assert {key: row["times_seen"] for key, row in found.items()} == {
+        A.fingerprint: 2 * GROUPS,
+        **{event(f"only {each}").fingerprint: 1 for each in range(GROUPS)},
+    }
+    assert found[A.fingerprint]["stack_trace"] == "trace of a"
+    assert all(row["message"] and row["first_seen"] <= row["last_seen"] for row in found.values())
+
+
+def test_every_group_is_counted_once_and_its_file_removed(settings: Settings, engine: Engine) -> None:
+    spooled(settings, *groups())
+    assert replay(settings) == 3 * GROUPS
+    check(engine)
+    assert files(settings.spool_folder) == []
+    assert replay(settings) == 0
+
+
+def test_a_group_that_mysql_has_already_counts_no_more(settings: Settings, engine: Engine) -> None:
+    """Its commit was made, and the answer to it was lost."""
+    spooled(settings, *groups())
+    for each in groups()[:3]:
+        direct.write(engine, [each])
+    replay(settings)
+    check(engine)
+
+
+@pytest.mark.parametrize("step", ["write 1", "write 2", "_write 2", "write 3", "remove 1"])
+def test_a_replay_that_is_killed_is_done_again(
+    settings: Settings, engine: Engine, tmp_path: Path, step: str
+) -> None:
+    spooled(settings, *groups())
+    with running(settings, tmp_path / "log", "-c", KILLED, *step.split()) as process:
+        assert process.wait() == -signal.SIGKILL, (tmp_path / "log").read_text()
+    assert len(files(settings.spool_folder)) == 1
+    replay(settings)
+    check(engine)
+
+
+def test_two_that_replay_at_once_count_once(settings: Settings, engine: Engine) -> None:
+    for each in groups():
+        spooled(settings, each)
+    with ThreadPoolExecutor(4) as several:
+        done = [*several.map(lambda _: replay(settings), range(4))]
+    assert sum(done) == 3 * GROUPS
+    check(engine)
+
+
+def test_without_mysql_redis_takes_the_groups_in(stack: Stack, settings: Settings, engine: Engine) -> None:
+    buffer = Buffer(settings)
+    spooled(settings, *groups())
+    stack.kill("mysql")
+    assert replay(settings) == 3 * GROUPS
+    assert files(settings.spool_folder) == []
+    assert [batch.id for batch in claimed(buffer)] == [each.id for each in groups()]
+    assert first_events(buffer)[0].event == A
+    stack.start("mysql")
+    digest_all(buffer, engine)
+    flush(buffer, engine)
+    check(engine)
+
+
+def test_a_group_that_redis_takes_in_twice_counts_once(settings: Settings, engine: Engine) -> None:
+    buffer = Buffer(settings)
+    for each in (*groups(), *groups()):  # the second before the first is applied
+        buffer.take_in(each)
+    digest_all(buffer, engine)
+    flush(buffer, engine)
+    for each in groups():  # and after it
+        buffer.take_in(each)
+    digest_all(buffer, engine)
+    flush(buffer, engine)
+    check(engine)
+
+
+def test_without_both_everything_stays(stack: Stack, settings: Settings, silent_port: int) -> None:
+    spooled(settings, *groups())
+    with pytest.raises(Exception, match=r"Timeout|timed out|refused"):
+        replay(settings, redis_port=silent_port, mysql_port=silent_port, redis_timeout=0.2)
+    assert len(files(settings.spool_folder)) == 1
+
+
+def test_what_mysql_refuses_is_set_aside_and_the_rest_goes_on(settings: Settings, engine: Engine) -> None:
+    spooled(settings, *groups(), record_of("odd", [(1, B), (4, event("refused"))]))
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "CREATE TRIGGER refuses BEFORE INSERT ON issues FOR EACH ROW IF NEW.message = 'refused' "
+                "THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not this one'; END IF"
+            )
+        )
+    try:
+        replay(settings)
+    finally:
+        with engine.begin() as connection:
+            connection.execute(text("DROP TRIGGER refuses"))
+    found = times_seen(engine)
+    assert found.pop(B.fingerprint) == 1
+    assert event("refused").fingerprint not in found
+    assert len(found) == GROUPS + 1
+    (line,) = (settings.spool_folder / REFUSED).read_text().splitlines()
+    assert "not this one" in line
+    assert '"events": 4' in line
+    assert files(settings.spool_folder) == []
