@@ -106,8 +106,22 @@ PANELS = (
         Query('batches_replayed_total{job="scheduler"}', "replayed"),
     ),
     graph(
+        "Where events are kept before their answer",
+        "Processes of the API by state: redis as a rule; direct, in MySQL, while Redis can't be had; spool, "
+        "in a file, while neither can. The reason is in /api/v1/health.",
+        "short",
+        Query(f"ingest_state{{{OWN}}}", "{{state}}"),
+    ),
+    graph(
+        "The spool",
+        "What waits in files of the API. It is replayed once a store is back, and falls to 0. Beyond its "
+        "bound (256 MiB) events are refused (503).",
+        "bytes",
+        Query(f"spool_bytes{{{OWN}}}", "waiting"),
+    ),
+    graph(
         "Redis memory",
-        "Used, and the limit. A full Redis refuses events (503), it never drops one. Alert at 80 %.",
+        "Used, and the limit. A full Redis never drops an event: new ones go to MySQL. Alert at 80 %.",
         "bytes",
         Query("redis_memory_used_bytes", "used"),
         Query("redis_memory_max_bytes", "limit"),

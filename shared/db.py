@@ -70,17 +70,18 @@ def _refuse_closed(connection: Any, *_: object) -> None:
         raise DisconnectionError("MySQL has closed this connection")
 
 
-def make_background_engine(settings: Settings, statement_seconds: int = READ_TIMEOUT) -> Engine:
+def make_background_engine(settings: Settings, statement_seconds: int | None = None) -> Engine:
     """For a process that writes batches: no locks on gaps between rows, and a lost connection is replaced.
 
     Should the network cut it off, MySQL gives its locks up after a minute and not after 8 hours. Without
     backslash escapes PyMySQL has only quotes to double: 0.4 instead of 22 us for a stack trace.
     """
     session = "SET SESSION wait_timeout = 60, sql_mode = CONCAT(@@sql_mode, ',NO_BACKSLASH_ESCAPES')"
+    seconds = statement_seconds or READ_TIMEOUT
     return make_engine(
         settings,
         1,
-        {"init_command": session, "read_timeout": statement_seconds, "write_timeout": statement_seconds},
+        {"init_command": session, "read_timeout": seconds, "write_timeout": seconds},
         isolation_level="READ COMMITTED",
         # Whoever has begun commits or rolls back: the pool's own rollback is one more round trip, of five.
         pool_reset_on_return=None,

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
@@ -19,6 +19,15 @@ SECRETS = Path("/run/secrets")
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Host = Annotated[str, Field(pattern=r"^[^\s/]+$", max_length=255)]
 Word = Annotated[str, Field(pattern=r"^[^\x00-\x1f]+$", max_length=64)]
+
+
+def _folder(path: Path) -> Path:
+    if path.exists() and not path.is_dir():
+        raise ValueError("Input should be a folder, or nothing yet")
+    return path
+
+
+Folder = Annotated[Path, AfterValidator(_folder)]
 
 
 def _seconds(low: float, high: float) -> Any:
@@ -65,7 +74,7 @@ class Settings(BaseSettings):
     redis_timeout: Annotated[float, _seconds(0.05, 60)] = 2.0
     """Seconds for one Redis call; an unreachable Redis must turn into a 503, never into a hanging client."""
 
-    spool_folder: Path = Path(".run/spool")
+    spool_folder: Folder = Path(".run/spool")
     """Where the async twin keeps events while neither Redis nor MySQL can be had; on a disk that lasts."""
     spool_bytes: Annotated[int, Field(ge=0, le=2**40)] = 256 * 2**20
     """What may wait there, of all processes; beyond it events are answered 503."""

@@ -209,7 +209,7 @@ def test_a_mysql_that_refuses_for_long_is_left_no_more_batches(
 
 KILLED_AT = {
     "taken": "async_dedup.digest._make_durable",
-    "in the transaction": "async_dedup.digest._row",
+    "in the transaction": "async_dedup.digest.row",
     "committed": "async_dedup.buffer.Buffer.finish",
 }
 """What a digest is about to call when it is killed there."""

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 
 from grafana import limits
 from loadtests.bootstrap import ROOT
 from loadtests.stack import Stack
 from tests import client
 from tests.observed import RUN_NAME, Observed
-from tests.parts import full
+from tests.parts import frozen
 
 GRAFANA = ROOT / "grafana"
 PATHS = sorted((GRAFANA / "dashboards").glob("*.json"))
@@ -123,10 +122,9 @@ def test_a_single_failure_shows_and_so_does_its_cause(observed: Observed) -> Non
 
 
 def test_a_single_refusal_of_the_async_twin_shows(observed: Observed) -> None:
-    url, port = observed.stack.base_url("async_dedup"), observed.stack.settings.redis_port
-    before = now(observed, FAILED)["async_dedup"]
-    with redis.Redis(port=port, decode_responses=True) as server, full(server):
-        assert client.log(url, "refused").status == 503
+    url, before = observed.stack.base_url("async_dedup"), now(observed, FAILED)["async_dedup"]
+    with frozen(observed.stack.pid("redis")):
+        assert client.log(url, "nobody can tell").status == 503
     client.eventually(lambda: now(observed, FAILED)["async_dedup"] > before + 0.9, "one refusal is seen")
 
 

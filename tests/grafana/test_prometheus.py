@@ -45,7 +45,7 @@ def test_every_target_is_scraped(observed: Observed) -> None:
 
 def test_every_rule_is_evaluated(observed: Observed) -> None:
     rules = [rule for group in observed.get("rules")["groups"] for rule in group["rules"]]
-    assert len(rules) == 13
+    assert len(rules) == 14
     assert [rule for rule in rules if rule["health"] != "ok"] == []
 
 
