@@ -6,7 +6,7 @@ from http import HTTPStatus
 from time import perf_counter
 
 from fastapi import FastAPI, Request, Response
-from redis import OutOfMemoryError, RedisError
+from redis import RedisError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
@@ -73,8 +73,6 @@ def _refused(error: Exception) -> Refused:
     match error:
         case Refused():
             return error
-        case OutOfMemoryError():
-            return unavailable("Redis is full")
         case RedisError():
             return unavailable("Redis is not available")
         case ClientDisconnect():

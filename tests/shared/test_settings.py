@@ -16,6 +16,8 @@ from tests.conftest import free_settings
 FOREIGN = {"HOST": "x86_64-conda-linux-gnu", "REDIS_PORT": "tcp://10.0.0.1:6379", "WORKERS": "9"}
 """What shells, conda, CI and container engines set by themselves."""
 BAD = [
+    ("spool_folder", __file__),
+    ("spool_bytes", "-1"),
     *(("flush_interval", value) for value in ("0", "-1", "nan", "inf", "-inf", "abc", "1e9", "5s")),
     *(("naive_port", value) for value in ("abc", "0", "-1", "99999", "65536", "9001.5")),
     *(("redis_port", value) for value in ("tcp://10.0.0.1:6379", "6379/tcp")),
