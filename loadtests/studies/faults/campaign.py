@@ -7,6 +7,7 @@ from random import Random
 
 from typing_extensions import TypedDict
 
+from async_dedup import spool
 from async_dedup.buffer import Buffer
 from loadtests.stack import Stack
 from loadtests.studies.faults.history import History, load
@@ -110,7 +111,7 @@ def drained(stack: Stack, history: History) -> Verdict:
         while True:
             state = buffer.state()
             left = state.fingerprints + state.batches + state.first_events
-            spooled = [*stack.settings.spool_folder.glob("*.spool")]
+            spooled = spool.files(stack.settings.spool_folder)
             verdict = judge(history, recorded(engine))
             if (not left and not spooled and verdict.is_clean) or time.monotonic() > deadline:
                 return verdict

@@ -13,6 +13,8 @@ import pymysql
 import redis
 
 from async_dedup.buffer import Buffer
+from async_dedup.digest import QUEUE
+from async_dedup.keys import BATCH, BATCHES, BUFFER, FIRST_EVENTS
 from loadtests.stack import Stack
 
 API, WORKER, SCHEDULER = "async_dedup", "worker", "scheduler"
@@ -148,12 +150,12 @@ def _rewritten(world: World) -> None:
 def _poison(world: World) -> None:
     """A malformed entry in every structure."""
     odd = os.urandom(8).hex()
-    world.redis.xadd("hpt:first_events", {"odd": odd})
-    world.redis.hset("hpt:buffer", f"odd {odd}", "no number")
-    world.redis.rpush("hpt:batches", f"odd/{odd}")
-    world.redis.hset(f"hpt:batch:{odd}", mapping={"odd": "no number"})
-    world.redis.rpush("hpt:batches", odd)
-    world.redis.lpush("rq:queue:digest", f"no-such-job-{odd}")
+    world.redis.xadd(FIRST_EVENTS, {"odd": odd})
+    world.redis.hset(BUFFER, f"odd {odd}", "no number")
+    world.redis.rpush(BATCHES, f"odd/{odd}")
+    world.redis.hset(BATCH + odd, mapping={"odd": "no number"})
+    world.redis.rpush(BATCHES, odd)
+    world.redis.lpush(f"rq:queue:{QUEUE}", f"no-such-job-{odd}")
 
 
 def _both_away(world: World) -> None:
