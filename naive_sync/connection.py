@@ -3,9 +3,12 @@
 Which requests are refused is `shared/head.py`'s rule, as in the async twin.
 """
 
+import selectors
 import socket
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -16,8 +19,10 @@ from gunicorn.http.errors import (  # type: ignore[import-untyped]
 )
 from gunicorn.http.message import Request  # type: ignore[import-untyped]
 from gunicorn.http.parser import RequestParser  # type: ignore[import-untyped]
+from gunicorn.http.unreader import SocketUnreader  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
 
+from naive_sync.arrival import Arrival
 from shared.answer import JSON, Refused
 from shared.head import (
     LINGER_BYTES,
@@ -27,8 +32,13 @@ from shared.head import (
     expectation_failed,
     head_too_large,
     not_http,
+    too_slow,
 )
 
+REQUEST_SECONDS = UNREAD_SECONDS = 10.0
+"""For a request to come, in all, and for a client to take something of its answer."""
+RECEIVED = 65_536
+"""Bytes of one read."""
 MAX_LENGTH = 2**64 - 1
 """Of a Content-Length, as the async twin's parser has it."""
 
@@ -75,12 +85,43 @@ class BoundedRequest(Request):  # type: ignore[misc]
         return {}, []
 
 
+class TimedUnreader(SocketUnreader):  # type: ignore[misc]
+    """Reads until the time of the request is over, not from byte to byte."""
+
+    sock: socket.socket
+    mxchunk: int
+    until = 0.0
+    arrived = b""
+    """What the loop has read."""
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        """Raises TimeoutError."""
+        if self.arrived:
+            data, self.arrived = self.arrived[: self.mxchunk], self.arrived[self.mxchunk :]
+            return data
+        self.sock.settimeout(max(self.until - time.monotonic(), 0.001))
+        try:
+            return bytes(super().chunk(size_hint))
+        finally:
+            self.sock.settimeout(UNREAD_SECONDS)
+
+    def put_back(self) -> None:
+        """Where gunicorn looks for the next request."""
+        rest, self.arrived = self.take_buffered() + self.arrived, b""
+        self.unread(rest)
+
+
 class BoundedParser(RequestParser):  # type: ignore[misc]
     mesg_class = BoundedRequest
 
+    def __init__(self, cfg: Any, sock: socket.socket, address: Any) -> None:
+        super().__init__(cfg, sock, address)
+        self.unreader = TimedUnreader(sock)
+        self.arrival = Arrival()
+
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """For `gunicorn --worker-class`."""
+    """For `gunicorn --worker-class`. What has not come whole waits in the loop that accepts."""
 
     wsgi: Callable[..., Iterable[bytes]]
 
@@ -91,10 +132,55 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def enqueue_req(self, conn: TConn) -> None:
         if conn.parser is None:
             conn.parser = BoundedParser(self.cfg, conn.sock, conn.client)
+        parser = conn.parser
+        parser.arrival = Arrival()
+        begun: bytes = parser.unreader.take_buffered()
+        conn.timeout = time.monotonic() + REQUEST_SECONDS
+        conn.sock.setblocking(False)
+        if (begun and parser.arrival.add(begun)) or self._have_read(conn):
+            self._hand_over(conn)
+        else:
+            self.pending_conns.append(conn)
+            ready = partial(self.on_pending_socket_readable, conn)
+            self.poller.register(conn.sock, selectors.EVENT_READ, ready)
+
+    def on_pending_socket_readable(self, conn: TConn, client: socket.socket) -> None:
+        if self._have_read(conn):
+            self.poller.unregister(client)
+            self.pending_conns.remove(conn)
+            self._hand_over(conn)
+
+    def _have_read(self, conn: TConn) -> bool:
+        """Whether a thread can go on with it."""
+        try:
+            return bool(conn.parser.arrival.add(conn.sock.recv(RECEIVED)))
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True  # the thread finds the same, and ends it
+
+    def _hand_over(self, conn: TConn) -> None:
+        conn.parser.unreader.arrived = bytes(conn.parser.arrival.data)
+        conn.parser.unreader.until = conn.timeout
+        conn.data_ready = True
         super().enqueue_req(conn)
+
+    def murder_pending(self) -> None:
+        for conn in self.pending_conns:
+            if conn.timeout > time.monotonic():
+                break
+            if conn.parser.arrival.data:
+                with suppress(OSError):  # it is gone, or takes nothing
+                    conn.sock.send(_written(too_slow()))
+        super().murder_pending()
+
+    def handle_request(self, req: Any, conn: TConn) -> object:
+        conn.sock.settimeout(UNREAD_SECONDS)
+        return super().handle_request(req, conn)
 
     def handle(self, conn: TConn) -> object:
         goes_on: object = super().handle(conn)
+        conn.parser.unreader.put_back()
         if goes_on is False:
             linger(conn.sock)
         return goes_on

@@ -15,7 +15,7 @@ from shared import metrics
 from shared.answer import JSON, Refused
 from shared.event import MAX_BODY, check_head, decoded, too_large
 from shared.fingerprint import PATTERN
-from shared.head import body_ended, not_http
+from shared.head import body_ended, not_http, too_slow
 
 
 class FingerprintConverter(BaseConverter):
@@ -43,6 +43,8 @@ def read_event() -> bytes:
     check_head(request.headers.get("Content-Type"), request.headers.get("Content-Length"), encoding)
     try:
         body: bytes = request.environ["wsgi.input"].read(MAX_BODY + 1)
+    except TimeoutError:
+        raise too_slow() from None
     except OSError:
         raise body_ended() from None
     except ParseException:

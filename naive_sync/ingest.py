@@ -1,12 +1,11 @@
 """One event, one transaction, in the request: the version that most of us write first.
 
-It is never slowed down on purpose. Its five flaws are the subject of this repository:
+It is never slowed down on purpose. Its four flaws are the subject of this repository:
 
 1. lost updates: the count is read, raised in Python and written back, without a lock;
 2. duplicate-key errors: two first events of a fingerprint race, and one of them gets a 500;
 3. pool exhaustion: more requests than connections, so requests queue for one, and time out;
-4. the synchronous hot path: the client waits for every statement, and for the commit's fsync;
-5. a thread for each request: as many clients as there are threads that stop in mid-request stop everybody.
+4. the synchronous hot path: the client waits for every statement, and for the commit's fsync.
 """
 
 from sqlalchemy import Engine, select

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ from async_dedup.digest import digest_all
 from async_dedup.entries import Batch, FirstEvent, read_first_events
 from async_dedup.flush import flush
 from async_dedup.group_buffer import GroupBuffer
-from loadtests.bootstrap import CLOCK
 from loadtests.stack import Stack
 from loadtests.stack.process import spawn
+from loadtests.stack.stack import NOTHING
+from loadtests.studies.faults.history import History
 from shared.db import create_tables, make_background_engine
 from shared.event import Event
 from shared.model import Issue
@@ -127,34 +128,18 @@ def environment(settings: Settings) -> dict[str, str]:
     return {**os.environ, **variables(settings), "PYTHONPATH": str(Path(__file__).parent.parent)}
 
 
-class Clock:
-    """A wall clock that can be set, of the processes that are started with its environment."""
-
-    def __init__(self, file: Path) -> None:
-        (library,) = Path("/usr/lib").glob(CLOCK)
-        self._file = file
-        self.environment = {
-            "LD_PRELOAD": str(library),
-            "FAKETIME_TIMESTAMP_FILE": str(file),
-            "FAKETIME_NO_CACHE": "1",
-            "DONT_FAKE_MONOTONIC": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
-        self.set(0)
-
-    def set(self, seconds: int) -> None:
-        """So far from the true time."""
-        part = self._file.with_suffix(".part")
-        part.write_text(f"{seconds:+d}")
-        part.replace(self._file)
+def await_acknowledged(history: History, events: int) -> None:
+    """Waits for that many more."""
+    enough = history.totals["acknowledged"] + events
+    wait_until(lambda: history.totals["acknowledged"] >= enough)
 
 
 @contextmanager
 def running(
-    settings: Settings, log: Path, *command: str, clock: Clock | None = None
+    settings: Settings, log: Path, *command: str, more: Mapping[str, str] = NOTHING
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A Python process that is gone at the end of the block, whatever happens in it."""
-    own = {**environment(settings), **(clock.environment if clock else {})}
+    own = {**environment(settings), **more}
     process = spawn([sys.executable, *command], log, own, None)
     try:
         yield process

@@ -1,6 +1,7 @@
 """The twins where they run already, as in containers: loaded through their ports, and else left alone."""
 
 import socket
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -9,6 +10,7 @@ from loadtests.stack import Stack, StackError, process
 from loadtests.stack.private import private_folder
 from loadtests.stack.roles import SERVED, port_of
 from loadtests.stack.servers import LOOPBACK
+from loadtests.stack.stack import NOTHING
 from shared.settings import Settings
 
 
@@ -30,7 +32,7 @@ class Attached(Stack):
         self._cleanup.enter_context(process.interrupted_by_signals())
         return self
 
-    def start(self, *roles: str) -> None:
+    def start(self, *roles: str, more: Mapping[str, Mapping[str, str]] = NOTHING) -> None:  # noqa: ARG002
         """Raise StackError where one of them is not there."""
         for role in roles:
             with socket.socket() as probe:

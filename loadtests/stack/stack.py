@@ -8,11 +8,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from loadtests.stack import aof, observers, process, state
 from loadtests.stack.private import MYSQL_MODES, opener, private_folder
@@ -28,6 +28,7 @@ INSTALL_LIMIT = 300.0
 PORT_LIMIT = 2.0
 """Seconds to wait for a port that an earlier process may just be giving back."""
 TABLES = ("issues", "flush_ledger")
+NOTHING: Mapping[str, Any] = {}
 LOADED = "loaded"
 """The file in the run folder that tells whose events are there: a benchmark's, and nobody will miss them."""
 
@@ -80,8 +81,11 @@ class Stack:
     ) -> None:
         self._cleanup.close()
 
-    def start(self, *roles: str) -> None:
-        """Start `roles` side by side and wait until all are ready; those that run already are left alone."""
+    def start(self, *roles: str, more: Mapping[str, Mapping[str, str]] = NOTHING) -> None:
+        """Start `roles` side by side and wait until all are ready; those that run already are left alone.
+
+        `more` has environment variables, by role, that come before the stack's own.
+        """
         missing = [role for role in roles if not self.alive(role)]
         for role in missing:
             self._await_port(self._roles[role])
@@ -89,7 +93,7 @@ class Stack:
                 self.mysql.prepare(self._install)
             elif role == "redis":
                 self._repair_redis()
-            self._spawn(role, self._roles[role].command)
+            self._spawn(role, self._roles[role].command, more.get(role, {}))
         for role in missing:
             self._await(role, self._roles[role].is_ready, START_LIMIT)
 
@@ -202,14 +206,15 @@ class Stack:
         self._await("mysql_install", lambda: installer.poll() == 0, INSTALL_LIMIT)
         self.stop("mysql_install")
 
-    def _spawn(self, role: str, command: list[str]) -> None:
+    def _spawn(self, role: str, command: list[str], more: Mapping[str, str] = NOTHING) -> None:
         log = self.log_path(role)
         cpus = self._generator_cpus if role in self._observers else self._server_cpus
         # The processes of a uvicorn with several outlive it, unless it ends them itself.
         orphaned = signal.SIGTERM if self._has_workers(role) else signal.SIGKILL
         with process.signals_held():
             self._starting.add(role)
-            self._processes[role] = process.spawn(command, log, self._environment_of(role), cpus, orphaned)
+            env = {**self._environment_of(role), **more}
+            self._processes[role] = process.spawn(command, log, env, cpus, orphaned)
             self._write_state()
 
     def _environment_of(self, role: str) -> dict[str, str]:

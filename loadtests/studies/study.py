@@ -48,14 +48,14 @@ class Setup:
         self.environment: Environment | None = None
 
     @contextmanager
-    def stack(self, **settings: Any) -> Iterator[Stack]:
-        """A stack with MySQL and Redis, pinned, in which this process is on the generator's core.
+    def stack(self, *, pin: bool = True, **settings: Any) -> Iterator[Stack]:
+        """A stack with MySQL and Redis; with `pin` this process is on the generator's core.
 
         Raises StackError.
         """
         self.display.step("starting MySQL and Redis")
         with (
-            Stack(self.options.run_dir, load(**settings), pin=True) as stack,
+            Stack(self.options.run_dir, load(**settings), pin) as stack,
             on_cpus(stack.generator_cpus()),
         ):
             stack.start("mysql")

@@ -14,20 +14,13 @@ from async_dedup.buffer import Buffer
 from async_dedup.entries import Batch
 from async_dedup.flush import flush
 from loadtests.stack import Stack
+from loadtests.studies.faults.steps import FLUSH
 from shared import db
 from shared.model import AppliedBatch
 from tests.async_dedup.killed import kill_at
 from tests.parts import add, alone, claimed, counted, engine_of, event, frozen, times_seen
 
 A, B = event("a"), event("b")
-
-KILLED_AT = {
-    "claimed": "async_dedup.flush._apply",
-    "in the transaction": "async_dedup.flush._rows",
-    "committed": "async_dedup.buffer.Buffer.drop",
-    "dropped": "async_dedup.buffer.Buffer.mark_flushed",
-}
-"""What a flush is about to call when it is killed there."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -74,12 +67,12 @@ def test_counts_add_up_over_flushes(stack: Stack, buffer: Buffer, engine: Engine
     assert len(ledger(engine)) == 3
 
 
-@pytest.mark.parametrize("step", KILLED_AT)
+@pytest.mark.parametrize("step", FLUSH)
 def test_a_flush_that_was_killed_is_finished_by_the_next(
     stack: Stack, buffer: Buffer, engine: Engine, tmp_path: Path, step: str
 ) -> None:
     asyncio.run(add(stack.settings, [A, A, B]))
-    kill_at(stack.settings, tmp_path, "flush", KILLED_AT[step])
+    kill_at(stack.settings, tmp_path, "flush", FLUSH[step])
     in_mysql = {A.fingerprint: 2, B.fingerprint: 1}
     assert times_seen(engine) == (in_mysql if step in ("committed", "dropped") else {})
     assert counted(buffer) == ({} if step == "dropped" else in_mysql)

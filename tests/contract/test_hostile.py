@@ -1,6 +1,7 @@
 """Clients that send without end, don't read, or stop: what they cost, and what they may cost at most."""
 
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from http.client import HTTPConnection
@@ -129,11 +130,11 @@ def test_the_next_event_of_a_client_that_keeps_its_connection_is_answered(twin_u
     assert statuses == [413, 200] * 40
 
 
-def test_deadlines_for_head_and_body(async_url: str) -> None:
+def test_deadlines_for_head_and_body(twin_url: str) -> None:
     """Connections that say nothing, half a head or half a body, all at once."""
     halves = (head(JSON)[:-2], head(JSON, "Content-Length: 9") + b"{", head(JSON, CHUNKED) + b"5\r\n{")
     with ExitStack() as opened:
-        idle, *half = (opened.enter_context(client.connect(async_url)) for _ in range(1 + len(halves)))
+        idle, *half = (opened.enter_context(client.connect(twin_url)) for _ in range(1 + len(halves)))
         for connection, start in zip(half, halves, strict=True):
             connection.sendall(start)
         for connection in (idle, *half):
@@ -144,9 +145,9 @@ def test_deadlines_for_head_and_body(async_url: str) -> None:
             assert client.is_closed(connection)
 
 
-def test_a_byte_at_a_time_holds_no_connection_for_longer(async_url: str) -> None:
-    body = event(f"a trickle {async_url}")
-    with client.connect(async_url) as connection:
+def test_a_byte_at_a_time_holds_no_connection_for_longer(twin_url: str) -> None:
+    body = event(f"a trickle {twin_url}")
+    with client.connect(twin_url) as connection:
         connection.sendall(head(JSON, f"Content-Length: {len(body)}"))
         trickle = iter(body)
 
@@ -157,3 +158,24 @@ def test_a_byte_at_a_time_holds_no_connection_for_longer(async_url: str) -> None
 
         client.eventually(is_answered, "the deadline of the body", 3 * BODY_SECONDS)
         check_failure(receive(connection), 408)
+
+
+SLOW = 300
+HALVES = {
+    "nothing": b"",
+    "half a head": head(JSON)[:-2],
+    "half a body": head(JSON, "Content-Length: 9") + b"{",
+    "half a chunk": head(JSON, CHUNKED) + b"5\r\n{",
+}
+
+
+@pytest.mark.parametrize("said", HALVES)
+def test_300_slow_clients_do_not_stop_the_others(twin_url: str, said: str) -> None:
+    with ExitStack() as opened:
+        for _ in range(SLOW):
+            opened.enter_context(client.connect(twin_url)).sendall(HALVES[said])
+        begun = time.monotonic()
+        statuses = [client.log(twin_url, f"beside slow ones {number}").status for number in range(20)]
+        # Each would wait for the deadline of those before it.
+        assert time.monotonic() - begun < min(HEAD_SECONDS, BODY_SECONDS)
+    assert statuses == [200] * 20

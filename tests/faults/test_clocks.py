@@ -12,9 +12,10 @@ from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_queue, enqueue_digest
 from async_dedup.status import LATE_ROW
 from loadtests.stack import Stack
+from loadtests.studies.faults.clock import Clock
 from tests import client
 from tests.client import READY, get
-from tests.parts import Clock, add, alone, event, rows, running, servers_up, times_seen, wait_until
+from tests.parts import add, alone, event, rows, running, servers_up, times_seen, wait_until
 
 HOUR = 3600
 YEARS = 5 * 365 * 24 * HOUR
@@ -46,7 +47,7 @@ def test_a_scheduler_whose_clock_is_set_still_flushes(
     stack: Stack, buffer: Buffer, engine: Engine, tmp_path: Path, seconds: int
 ) -> None:
     clock = Clock(tmp_path / "clock")
-    with running(stack.settings, tmp_path / "log", "-m", "async_dedup.scheduler", clock=clock):
+    with running(stack.settings, tmp_path / "log", "-m", "async_dedup.scheduler", more=clock.environment):
         wait_until(lambda: buffer.state().flushed_at)
         for number, offset in enumerate((seconds, 0, seconds), 1):
             clock.set(offset)
@@ -60,7 +61,9 @@ def test_a_worker_whose_clock_is_set_still_digests(
 ) -> None:
     clock = Clock(tmp_path / "clock")
     queue = digest_queue(stack.settings, 2.0)
-    with running(stack.settings, tmp_path / "log", "-m", "async_dedup.worker", clock=clock) as process:
+    with running(
+        stack.settings, tmp_path / "log", "-m", "async_dedup.worker", more=clock.environment
+    ) as process:
         for offset, each in zip((0, seconds, 0, seconds), map(event, "abcd"), strict=True):
             clock.set(offset)
             asyncio.run(add(stack.settings, [each]))

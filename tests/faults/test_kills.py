@@ -11,10 +11,11 @@ from sqlalchemy import Engine
 
 from async_dedup.buffer import Buffer
 from loadtests.stack import Stack
+from loadtests.studies.faults.history import History, load
+from loadtests.studies.faults.oracle import judge, recorded
 from shared.model import Issue
 from tests.conftest import free_settings
-from tests.faults.load import Load, check, load
-from tests.parts import alone, counted, frozen, rows, running, servers_up, times_seen, wait_until
+from tests.parts import alone, await_acknowledged, counted, frozen, rows, running, servers_up, wait_until
 
 API, WORKER, SCHEDULER = "async_dedup", "worker", "scheduler"
 REQUESTS = 300
@@ -45,10 +46,10 @@ def await_drain(buffer: Buffer) -> None:
     wait_until(lambda: not (buffer.state().first_events or counted(buffer)))
 
 
-def check_all(users: Load, buffer: Buffer, engine: Engine) -> None:
+def check_all(users: History, buffer: Buffer, engine: Engine) -> None:
     await_drain(buffer)
-    check(users, times_seen(engine))
-    assert [row for row in rows(engine).values() if not row[Issue.message.key]] == []
+    wait_until(lambda: all(row[Issue.message.key] for row in rows(engine).values()))
+    assert judge(users, recorded(engine)) == (0, 0, [])
 
 
 @pytest.mark.parametrize("role", [API, WORKER, SCHEDULER, "redis", "mysql"])
@@ -56,24 +57,24 @@ def test_a_process_is_killed_and_started_again(
     stack: Stack, buffer: Buffer, engine: Engine, role: str
 ) -> None:
     with load(stack.base_url(API)) as users:
-        users.await_acknowledged(REQUESTS)
+        await_acknowledged(users, REQUESTS)
         stack.kill(role)
         if role not in (API, "redis"):
-            users.await_acknowledged(REQUESTS)  # nobody waits for the others
+            await_acknowledged(users, REQUESTS)  # nobody waits for the others
         stack.start(role)
-        users.await_acknowledged(REQUESTS)
+        await_acknowledged(users, REQUESTS)
     check_all(users, buffer, engine)
     if role not in (API, "redis"):
-        assert users.unanswered == {}
+        assert users.totals.keys() == {"acknowledged"}
 
 
 def test_all_three_processes_are_killed_at_once(stack: Stack, buffer: Buffer, engine: Engine) -> None:
     with load(stack.base_url(API)) as users:
-        users.await_acknowledged(REQUESTS)
+        await_acknowledged(users, REQUESTS)
         for role in (SCHEDULER, WORKER, API):
             stack.kill(role)
         stack.start_twin("async_dedup")
-        users.await_acknowledged(REQUESTS)
+        await_acknowledged(users, REQUESTS)
     check_all(users, buffer, engine)
 
 
@@ -81,10 +82,10 @@ def test_a_redis_that_freezes_for_longer_than_the_time_out(
     stack: Stack, buffer: Buffer, engine: Engine
 ) -> None:
     with load(stack.base_url(API)) as users:
-        users.await_acknowledged(REQUESTS)
+        await_acknowledged(users, REQUESTS)
         with frozen(stack.pid("redis")):
             wait_until(lambda: users.statuses[503] > 0)
-        users.await_acknowledged(REQUESTS)
+        await_acknowledged(users, REQUESTS)
     check_all(users, buffer, engine)
 
 
@@ -99,9 +100,9 @@ def test_two_of_each_give_the_totals_of_one(
             more.enter_context(running(second, tmp_path / module, "-m", module))
         wait_until(lambda: buffer.redis.scard("rq:workers") == 2)
         with load(stack.base_url(API)) as users:
-            users.await_acknowledged(4 * REQUESTS)
+            await_acknowledged(users, 4 * REQUESTS)
         check_all(users, buffer, engine)
-    assert users.unanswered == {}
+    assert users.totals.keys() == {"acknowledged"}
 
 
 @pytest.mark.parametrize("role", [API, WORKER, SCHEDULER])
@@ -109,11 +110,11 @@ def test_a_process_that_is_asked_to_end_answers_what_it_has_begun(
     stack: Stack, buffer: Buffer, engine: Engine, role: str
 ) -> None:
     with load(stack.base_url(API)) as users:
-        users.await_acknowledged(REQUESTS)
+        await_acknowledged(users, REQUESTS)
         os.kill(stack.pid(role), signal.SIGTERM)
         wait_until(lambda: not stack.alive(role))
         stack.start(role)
-        users.await_acknowledged(REQUESTS)
+        await_acknowledged(users, REQUESTS)
     check_all(users, buffer, engine)
     # A connection that is closed or refused carried no answer; what was answered was a 200.
     assert [status for status in users.statuses if isinstance(status, int)] == [200]

@@ -1,12 +1,11 @@
-"""The naive twin's five flaws: each test fails if its flaw goes away. And the async twin has none of them."""
+"""The naive twin's four flaws: each test fails if its flaw goes away. And the async twin has none of them."""
 
 import getpass
-import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
-from contextlib import ExitStack, closing, contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pymysql
@@ -188,41 +187,3 @@ def test_flaw_4_a_lock_in_mysql_stops_the_naive_twins_client_only(
             assert not waiting.done()
         assert waiting.result().status == 200
     assert client.issue(async_url, fingerprint(message)).times_seen == 3
-
-
-THREADS = 64
-
-
-def stop_in_mid_body(opened: ExitStack, url: str) -> list[socket.socket]:
-    """As many clients as the naive twin has threads, which send no more."""
-    stopped = [opened.enter_context(client.connect(url)) for _ in range(THREADS)]
-    for connection in stopped:
-        connection.sendall(client.head("Content-Type: application/json", "Content-Length: 9") + b"{")
-    return stopped
-
-
-def in_flight(stack: Stack) -> int:
-    port = stack.settings.naive_metrics_port
-    text = client.get(f"http://127.0.0.1:{port}", "/metrics").body.decode()
-    return sum(
-        int(float(line.split()[-1]))
-        for line in text.splitlines()
-        if line.startswith("http_requests_in_flight")
-    )
-
-
-def test_flaw_5_clients_that_stop_in_mid_body_stop_everybody(stack: Stack, naive_url: str) -> None:
-    with ThreadPoolExecutor(1) as clients, ExitStack() as opened:
-        stopped = stop_in_mid_body(opened, naive_url)
-        client.eventually(lambda: in_flight(stack) == THREADS, "every thread waits for a body")
-        waiting = clients.submit(client.get, naive_url, client.READY)
-        assert wait([waiting], timeout=1).not_done
-        stopped[0].close()
-        assert waiting.result().status == 200
-
-
-def test_the_async_twin_answers_beside_them(async_url: str) -> None:
-    with ExitStack() as opened:
-        stop_in_mid_body(opened, async_url)
-        assert client.get(async_url, client.READY).status == 200
-        assert client.log(async_url, "without flaw 5").status == 200

@@ -22,7 +22,7 @@ class Shared(Setup):
         self._stack = stack
 
     @contextmanager
-    def stack(self, **_: Any) -> Iterator[Stack]:
+    def stack(self, *, pin: bool = True, **_: Any) -> Iterator[Stack]:  # noqa: ARG002
         with alone(self._stack):
             yield self._stack
 

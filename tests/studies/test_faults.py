@@ -17,7 +17,8 @@ from tests.studies.shared import Shared, measured
 
 SHORT = (
     *("kill-api", "kill-redis", "kill-both-stores", "freeze-redis"),
-    *("full-redis", "kill-connections", "poison"),
+    *("full-redis", "kill-connections", "poison", "torn-file", "combined"),
+    *("step-digest", "step-replay", "redis-cut-reply", "mysql-black-hole", "disk-spool"),
 )
 """For the test suite: one of each sort."""
 
@@ -120,7 +121,7 @@ def setup(stack: Stack) -> Iterator[Shared]:
 
 @pytest.mark.parametrize("name", SHORT)
 def test_a_fault_loses_and_doubles_nothing(setup: Shared, name: str) -> None:
-    (found,) = campaign(setup, [name], times=3)
+    found = campaign(setup, name, times=3)[0]
     assert (found["lost"], found["doubled"], found["wrong"]) == (0, 0, [])
     assert found["acknowledged"] > 0
 
@@ -129,11 +130,20 @@ def test_the_page_sums_up_and_says_who_was_late() -> None:
     made = {
         "fault": "kill-api",
         "about": FAULTS["kill-api"].about,
+        **{"twin": "async_dedup", "keeps": True},
         **{"times": 50, "seed": 1, "acknowledged": 1_000, "unknown": 3, "refused": 40},
         **{"lost": 0, "doubled": 0, "wrong": [], "longest_silence": 1.25, "recovery": 0.9, "drain": 2.0},
     }
     late = made | {"fault": "kill-redis", "recovery": 6.0, "lost": 2, "acknowledged": 500}
-    text = page.render({"kill-api": measured([made]), "kill-redis": measured([late])})
+    naive = made | {"twin": "naive_sync", "lost": 7}
+    forgot = made | {"fault": "flushall", "keeps": False, "lost": 9}
+    text = page.render(
+        {
+            "kill-api": measured([made, naive]),
+            "kill-redis": measured([late]),
+            "flushall": measured([forgot]),
+        }
+    )
     assert "2 kinds of fault, 100 faults, 1,500 events acknowledged: 2 lost, 0 doubled, 0 wrong rows." in text
     assert "Not up again within 5 s: kill-redis." in text
     assert "| kill-api | kill -9 of the API | 50 | 1,000 | 0 | 0 | 0 | 3 | 40 |" in text

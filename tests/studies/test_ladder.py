@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import Engine
 
 from loadtests.stack import Stack
-from shared.model import Issue
+from loadtests.studies.faults.history import load
+from loadtests.studies.faults.oracle import judge, recorded
 from tests import client
-from tests.faults.load import check, load
-from tests.parts import alone, rows, times_seen, wait_until
+from tests.parts import alone, await_acknowledged, wait_until
 
 STEPS = ("upsert", "group_upsert", "redis_count")
 
@@ -31,8 +31,6 @@ def test_a_request_that_is_not_plain_is_taken_too(url: str) -> None:
 
 def test_every_acknowledged_event_is_counted_and_has_its_row(url: str, engine: Engine) -> None:
     with load(url) as users:
-        users.await_acknowledged(500)
-    assert users.unanswered == {}
-    wait_until(lambda: sum(times_seen(engine).values()) >= users.acknowledged.total())
-    check(users, times_seen(engine))
-    wait_until(lambda: all(row[Issue.message.key] for row in rows(engine).values()))
+        await_acknowledged(users, 500)
+    assert users.totals.keys() == {"acknowledged"}
+    wait_until(lambda: judge(users, recorded(engine)).is_clean)

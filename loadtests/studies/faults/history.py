@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 from shared.answer import now
 from shared.event import PATH, Event
 
+Status = int | str
+"""Of an answer, or the name of the error that came instead of one."""
 Outcome = Literal["acknowledged", "refused", "unknown"]
 USERS = 8
 THINK_SECONDS = 0.01
@@ -38,12 +40,15 @@ class History:
         self.ended: datetime | None = None
         self.sent: dict[str, Sent] = {}
         self.totals: Counter[Outcome] = Counter()
+        self.statuses: Counter[Status] = Counter()
         self.answers: list[float] = []
         """When each event was acknowledged, on the monotonic clock."""
         self._lock = threading.Lock()
 
-    def note(self, event: Event, outcome: Outcome) -> None:
+    def note(self, event: Event, status: Status) -> None:
+        outcome = outcome_of(status)
         with self._lock:
+            self.statuses[status] += 1
             self.sent.setdefault(event.fingerprint, Sent(event, Counter())).outcomes[outcome] += 1
             self.totals[outcome] += 1
             if outcome == "acknowledged":
@@ -74,7 +79,7 @@ def _event(number: int, name: str) -> Event:
 
 
 @contextmanager
-def load(url: str, seed: int) -> Iterator[History]:
+def load(url: str, seed: int = 1) -> Iterator[History]:
     """At the end of the block every request has its outcome."""
     history, end = History(), threading.Event()
     users = [
@@ -101,23 +106,31 @@ def _user(url: str, seed: int, name: str, history: History, end: threading.Event
     connection.close()
 
 
-def send(connection: HTTPConnection, event: Event) -> Outcome:
-    """A 503 is unknown: the contract says that nobody may be able to tell."""
+def send(connection: HTTPConnection, event: Event) -> Status:
     body = event.model_dump_json(by_alias=True).encode()
     try:
         if connection.sock is None:
             connection.connect()
     except OSError:
         connection.close()
-        return "refused"
+        return NOT_CONNECTED
     try:
         connection.request("POST", PATH, body, {"Content-Type": "application/json"})
         response = connection.getresponse()
         response.read()
-    except (OSError, HTTPException):
+    except (OSError, HTTPException) as error:
         connection.close()
-        return "unknown"
-    return _OUTCOMES.get(response.status, "unknown")
+        return type(error).__name__
+    return response.status
 
 
-_OUTCOMES: Mapping[int, Outcome] = {200: "acknowledged", 400: "refused", 413: "refused", 415: "refused"}
+def outcome_of(status: Status) -> Outcome:
+    """A 503 is unknown: the contract says that nobody may be able to tell."""
+    return _OUTCOMES.get(status, "unknown")
+
+
+NOT_CONNECTED = "not connected"
+_OUTCOMES: Mapping[Status, Outcome] = {
+    200: "acknowledged",
+    **dict.fromkeys((NOT_CONNECTED, 400, 413, 415), "refused"),
+}

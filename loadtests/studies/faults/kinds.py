@@ -1,218 +1,222 @@
-"""The kinds of fault: each is one function that does it once, and has undone it when it returns."""
+"""Every kind of fault: a name, what it is, and the function that does it and undoes it."""
 
-import os
-import random
-import signal
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
-import pymysql
-import redis
+from loadtests.bootstrap import CLOCK
+from loadtests.load.subjects import ASYNC, TWINS
+from loadtests.studies.faults import disk, network, processes, servers, steps
+from loadtests.studies.faults.clock import Clock
+from loadtests.studies.faults.processes import ended, frozen, killed, killed_at
+from loadtests.studies.faults.servers import mysql_locked, mysql_set, redis_told
+from loadtests.studies.faults.world import API, MYSQL, REDIS, SCHEDULER, WORKER, Hold, World
 
-from async_dedup.buffer import Buffer
-from async_dedup.digest import QUEUE
-from async_dedup.keys import BATCH, BATCHES, BUFFER, FIRST_EVENTS
-from loadtests.stack import Stack
-
-API, WORKER, SCHEDULER = "async_dedup", "worker", "scheduler"
-
-
-class World:
-    """What a fault is done to."""
-
-    def __init__(self, stack: Stack, seed: int) -> None:
-        self.stack = stack
-        self.random = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
-        self.redis: Any = Buffer(stack.settings).redis
-
-    def pause(self, least: float, most: float) -> None:
-        time.sleep(self.random.uniform(least, most))
-
-    @contextmanager
-    def mysql_root(self) -> Iterator["pymysql.cursors.Cursor"]:
-        """Through the Unix socket, as only the stack's owner can."""
-        connection = pymysql.connect(
-            unix_socket=str(self.stack.mysql.socket),
-            user="root",
-            database=self.stack.settings.mysql_database,
-            autocommit=True,
-        )
-        with connection, connection.cursor() as cursor:
-            yield cursor
+BRIEFLY, FOR_A_WHILE, LONGER_THAN_TIMEOUT = (0.1, 0.5), (0.2, 0.9), (2.2, 3.0)
+AT_ONCE = (0.0, 0.3)
+HOURS = (-3_600, 3_600, -86_400, 86_400, 0)
 
 
 @dataclass(frozen=True)
 class Fault:
     name: str
     about: str
-    inject: Callable[[World], None]
+    hold: Hold
+    seconds: tuple[float, float] = AT_ONCE
+    """For which it lasts, at least and at most, besides what it waits for by itself."""
+    twins: tuple[str, ...] = (ASYNC,)
+    around: Hold = lambda _: nullcontext()
+    """What the twin is started within."""
+    api_processes: int = 1
+    keeps: bool = True
+    """Whether what was acknowledged has to be there afterwards; docs/guarantees.md says where it has not."""
 
 
-def _killed(*roles: str) -> Callable[[World], None]:
-    def inject(world: World) -> None:
-        for role in roles:
-            world.stack.kill(role)
-        world.pause(0, 0.3)
-        world.stack.start(*roles)
-
-    return inject
+BOTH = TWINS
+CLOCK_IS_HERE = any(Path("/usr/lib").glob(CLOCK))
+LIMITS_ARE_HERE = sys.platform == "linux"
 
 
-def _ended(role: str) -> Callable[[World], None]:
-    def inject(world: World) -> None:
-        world.stack.stop(role)
-        world.pause(0, 0.3)
-        world.stack.start(role)
-
-    return inject
+def _clock(world: World) -> Clock:
+    return Clock(world.stack.run_dir / "clock")
 
 
-def _frozen(role: str, least: float, most: float) -> Callable[[World], None]:
-    def inject(world: World) -> None:
-        pid = world.stack.pid(role)
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            world.pause(least, most)
-        finally:
-            os.kill(pid, signal.SIGCONT)
-
-    return inject
+@contextmanager
+def _clock_around(world: World) -> Iterator[None]:
+    """Not around the API: it dates nothing, but tells its users the time."""
+    with world.around(_clock(world).environment, WORKER, SCHEDULER):
+        yield
 
 
-def _for_a_while(words: str, then: str) -> Callable[[World], None]:
-    def inject(world: World) -> None:
-        try:
-            world.redis.execute_command(*words.split())
-            world.pause(0.2, 0.8)
-        finally:
-            world.redis.execute_command(*then.split())
-
-    return inject
+@contextmanager
+def _clock_set(world: World) -> Iterator[None]:
+    _clock(world).set(world.random.choice(HOURS))
+    yield
 
 
-def _pause(world: World) -> None:
-    world.redis.client_pause(700)
-
-
-def _client_kill(world: World) -> None:
-    with suppress(redis.ResponseError):
-        world.redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-
-
-def _connections_killed(world: World) -> None:
-    with world.mysql_root() as cursor:
-        user = world.stack.settings.mysql_user
-        cursor.execute("SELECT id FROM information_schema.processlist WHERE user = %s", (user,))
-        for (number,) in cursor.fetchall():
-            with suppress(pymysql.err.Error):  # it has just ended by itself
-                cursor.execute(f"KILL {int(number)}")
-
-
-def _global(name: str, value: str, normal: str) -> Callable[[World], None]:
-    def inject(world: World) -> None:
-        with world.mysql_root() as cursor:
-            try:
-                cursor.execute(f"SET GLOBAL {name} = {value}")
-                world.pause(0.2, 0.8)
-            finally:
-                cursor.execute(f"SET GLOBAL {name} = {normal}")
-
-    return inject
-
-
-def _locked_table(world: World) -> None:
-    with world.mysql_root() as cursor:
-        cursor.execute("LOCK TABLES issues WRITE, flush_ledger WRITE")
-        world.pause(0.2, 1.0)
-        cursor.execute("UNLOCK TABLES")
-
-
-def _locked_rows(world: World) -> None:
-    with world.mysql_root() as cursor:
-        cursor.execute("BEGIN")
-        cursor.execute("SELECT id FROM issues LIMIT 50 FOR UPDATE")
-        world.pause(0.2, 1.0)
-        cursor.execute("ROLLBACK")
-
-
-def _flushed_scripts(world: World) -> None:
-    world.redis.script_flush()
-
-
-def _rewritten(world: World) -> None:
-    with suppress(redis.ResponseError):  # one is running already
-        world.redis.bgrewriteaof()
-
-
-def _poison(world: World) -> None:
-    """A malformed entry in every structure."""
-    odd = os.urandom(8).hex()
-    world.redis.xadd(FIRST_EVENTS, {"odd": odd})
-    world.redis.hset(BUFFER, f"odd {odd}", "no number")
-    world.redis.rpush(BATCHES, f"odd/{odd}")
-    world.redis.hset(BATCH + odd, mapping={"odd": "no number"})
-    world.redis.rpush(BATCHES, odd)
-    world.redis.lpush(f"rq:queue:{QUEUE}", f"no-such-job-{odd}")
-
-
-def _both_away(world: World) -> None:
-    for role in ("redis", "mysql"):
-        world.stack.kill(role)
-    world.pause(0.3, 1.5)
-    for role in world.random.sample(("redis", "mysql"), 2):
-        world.stack.start(role)
-        world.pause(0, 0.5)
-
-
-FAULTS = {
-    each.name: each
-    for each in (
-        Fault("kill-api", "kill -9 of the API", _killed(API)),
-        Fault("kill-worker", "kill -9 of the worker", _killed(WORKER)),
-        Fault("kill-scheduler", "kill -9 of the scheduler", _killed(SCHEDULER)),
-        Fault("kill-redis", "kill -9 of Redis", _killed("redis")),
-        Fault("kill-mysql", "kill -9 of MySQL", _killed("mysql")),
-        Fault("kill-twin", "kill -9 of API, worker and scheduler", _killed(API, WORKER, SCHEDULER)),
-        Fault("kill-both-stores", "kill -9 of Redis and MySQL; back in drawn order", _both_away),
-        Fault("term-api", "SIGTERM to the API", _ended(API)),
-        Fault("term-worker", "SIGTERM to the worker", _ended(WORKER)),
-        Fault("term-scheduler", "SIGTERM to the scheduler", _ended(SCHEDULER)),
-        Fault("term-redis", "SIGTERM to Redis", _ended("redis")),
-        Fault("term-mysql", "SIGTERM to MySQL", _ended("mysql")),
-        Fault("freeze-api", "SIGSTOP of the API, up to 1 s", _frozen(API, 0.1, 1.0)),
-        Fault("freeze-worker", "SIGSTOP of the worker, up to 1 s", _frozen(WORKER, 0.1, 1.0)),
-        Fault("freeze-scheduler", "SIGSTOP of the scheduler, up to 1 s", _frozen(SCHEDULER, 0.1, 1.0)),
-        Fault("freeze-redis", "SIGSTOP of Redis, shorter than the time-out", _frozen("redis", 0.1, 0.9)),
-        Fault("freeze-redis-long", "SIGSTOP of Redis, longer than the time-out", _frozen("redis", 2.2, 3.0)),
-        Fault("freeze-mysql", "SIGSTOP of MySQL, up to 1 s", _frozen("mysql", 0.1, 1.0)),
-        Fault("pause-redis", "CLIENT PAUSE", _pause),
-        Fault("drop-clients", "CLIENT KILL of everybody", _client_kill),
-        Fault("forget-scripts", "SCRIPT FLUSH", _flushed_scripts),
-        Fault(
-            "full-redis",
-            "maxmemory reached, and raised again",
-            _for_a_while("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 1gb"),
-        ),
-        Fault(
-            "replica",
-            "Redis is READONLY for a while",
-            _for_a_while("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
-        ),
-        Fault(
-            "no-replicas",
-            "Redis refuses with NOREPLICAS for a while",
-            _for_a_while("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"),
-        ),
-        Fault("rewrite", "BGREWRITEAOF under load", _rewritten),
-        Fault("kill-connections", "MySQL kills every connection of the twins", _connections_killed),
-        Fault("read-only", "MySQL is read_only for a while", _global("read_only", "1", "0")),
-        Fault("no-connections", "MySQL has no connection left", _global("max_connections", "10", "300")),
-        Fault("lock-table", "both tables locked for up to 1 s", _locked_table),
-        Fault("lock-rows", "50 rows locked for up to 1 s", _locked_rows),
-        Fault("poison", "a malformed entry in every structure of Redis", _poison),
+KILLS = (
+    Fault("kill-api", "kill -9 of the API", killed(API), twins=BOTH),
+    Fault("kill-worker", "kill -9 of the worker", killed(WORKER)),
+    Fault("kill-scheduler", "kill -9 of the scheduler", killed(SCHEDULER)),
+    Fault("kill-redis", "kill -9 of Redis", killed(REDIS)),
+    Fault("kill-mysql", "kill -9 of MySQL", killed(MYSQL), twins=BOTH),
+    Fault("kill-twin", "kill -9 of API, worker and scheduler", killed(API, WORKER, SCHEDULER)),
+    Fault("kill-both-stores", "kill -9 of Redis and MySQL", killed(REDIS, MYSQL), seconds=(0.3, 1.5)),
+    Fault("term-api", "SIGTERM to the API", ended(API), twins=BOTH),
+    Fault("term-worker", "SIGTERM to the worker", ended(WORKER)),
+    Fault("term-scheduler", "SIGTERM to the scheduler", ended(SCHEDULER)),
+    Fault("term-redis", "SIGTERM to Redis", ended(REDIS)),
+    Fault("term-mysql", "SIGTERM to MySQL", ended(MYSQL), twins=BOTH),
+    Fault("freeze-api", "SIGSTOP of the API", frozen(API), FOR_A_WHILE, BOTH),
+    Fault("freeze-worker", "SIGSTOP of the worker", frozen(WORKER), FOR_A_WHILE),
+    Fault("freeze-scheduler", "SIGSTOP of the scheduler", frozen(SCHEDULER), FOR_A_WHILE),
+    Fault("freeze-redis", "SIGSTOP of Redis, shorter than the time-out", frozen(REDIS), FOR_A_WHILE),
+    Fault(
+        "freeze-redis-long", "SIGSTOP of Redis, longer than the time-out", frozen(REDIS), LONGER_THAN_TIMEOUT
+    ),
+    Fault("freeze-mysql", "SIGSTOP of MySQL, shorter than its time-out", frozen(MYSQL), FOR_A_WHILE, BOTH),
+    Fault(
+        "freeze-mysql-long", "SIGSTOP of MySQL, longer than its time-out", frozen(MYSQL), LONGER_THAN_TIMEOUT
+    ),
+)
+STEPS = (
+    Fault("step-digest", "the worker killed at a step of a digest", killed_at(WORKER, steps.DIGEST)),
+    Fault("step-flush", "the scheduler killed at a step of a flush", killed_at(SCHEDULER, steps.FLUSH)),
+    Fault(
+        "step-direct", "no Redis, the API killed at a step to MySQL", killed_at(API, steps.DIRECT, (REDIS,))
+    ),
+    Fault(
+        "step-spool",
+        "no store, the API killed at a step to the spool",
+        killed_at(API, steps.SPOOL, (REDIS, MYSQL)),
+    ),
+    Fault("step-replay", "the API killed at a step of the replay", processes.killed_in_replay),
+)
+OF_REDIS = (
+    Fault("pause-redis", "CLIENT PAUSE of 0.7 s", redis_told("CLIENT PAUSE 700 ALL")),
+    Fault("drop-clients", "CLIENT KILL of everybody", redis_told("CLIENT KILL TYPE normal SKIPME yes")),
+    Fault("forget-scripts", "SCRIPT FLUSH", redis_told("SCRIPT FLUSH")),
+    Fault(
+        "full-redis",
+        "maxmemory reached, and raised again",
+        redis_told("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 1gb"),
+        FOR_A_WHILE,
+    ),
+    Fault(
+        "replica",
+        "Redis is READONLY for a while",
+        redis_told("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
+        FOR_A_WHILE,
+    ),
+    Fault(
+        "no-replicas",
+        "Redis refuses with NOREPLICAS for a while",
+        redis_told("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"),
+        FOR_A_WHILE,
+    ),
+    Fault("rewrite", "BGREWRITEAOF under load", redis_told("BGREWRITEAOF")),
+    Fault("torn-file", "Redis killed with half a transaction in its file", servers.torn_file),
+    Fault("poison", "a malformed entry in every structure of Redis", servers.malformed_entries),
+    Fault("failing-job", "a job that always fails", servers.failing_job),
+)
+OF_MYSQL = (
+    Fault(
+        "kill-connections",
+        "MySQL kills every connection of the twin",
+        servers.connections_killed,
+        twins=BOTH,
+    ),
+    Fault("read-only", "MySQL is read_only for a while", mysql_set("read_only", "1", "0"), FOR_A_WHILE, BOTH),
+    Fault(
+        "no-connections",
+        "MySQL has no connection left",
+        mysql_set("max_connections", "10", "300"),
+        FOR_A_WHILE,
+        BOTH,
+    ),
+    Fault(
+        "lock-table",
+        "both tables locked",
+        mysql_locked("LOCK TABLES issues WRITE, flush_ledger WRITE", "UNLOCK TABLES"),
+        FOR_A_WHILE,
+    ),
+    Fault(
+        "lock-rows",
+        "50 rows locked",
+        mysql_locked("BEGIN; SELECT id FROM issues LIMIT 50 FOR UPDATE", "ROLLBACK"),
+        FOR_A_WHILE,
+        BOTH,
+    ),
+    Fault("deadlock", "rows locked against the order of the twin", servers.deadlock, BRIEFLY, BOTH),
+)
+_TROUBLES = (
+    ("delay", "0.1 s more each way", network.DELAYED),
+    ("narrow", "20 KB/s", network.NARROW),
+    ("cut-request", "cut in the middle of a request", network.CUT_REQUEST),
+    ("cut-reply", "cut in the middle of a reply", network.CUT_REPLY),
+    ("black-hole", "nothing goes through", network.BLACK_HOLE),
+)
+BETWEEN = tuple(
+    Fault(
+        f"{server}-{name}",
+        f"between {who}: {about}",
+        network.troubled(trouble),
+        FOR_A_WHILE,
+        twins,
+        network.behind(server),
     )
-}
+    for server, who, twins in (
+        (REDIS, "the twin and Redis", (ASYNC,)),
+        (MYSQL, "the twin and MySQL", BOTH),
+    )
+    for name, about, trouble in _TROUBLES
+)
+OF_DISKS = (
+    Fault("disk-redis", "Redis's disk full in the middle of a write", disk.full(REDIS)),
+    Fault("disk-mysql", "MySQL's disk full", disk.full(MYSQL), twins=BOTH),
+    Fault("disk-spool", "no store, and the spool's disk full", disk.full_for_spool, BRIEFLY),
+    Fault("sync-spool", "no store, and the spool can't be synced", disk.spool_not_synced, BRIEFLY),
+    Fault("descriptors", "the API has no descriptor left", disk.no_descriptor_left, FOR_A_WHILE),
+)
+OF_CLOCKS = (
+    Fault(
+        "clocks",
+        "the clocks of worker and scheduler set by hours",
+        _clock_set,
+        around=_clock_around,
+    ),
+)
+OF_MANY = (
+    Fault(
+        "many",
+        "4 API processes, 4 workers, 2 schedulers: one killed",
+        processes.one_of_many_killed,
+        around=processes.many,
+        api_processes=processes.API_PROCESSES,
+    ),
+    Fault(
+        "combined",
+        "2 to 4 parts killed or frozen one after the other",
+        processes.cut_off_one_after_the_other,
+        FOR_A_WHILE,
+    ),
+)
+NOT_PROMISED = (
+    Fault("flushall", "FLUSHALL", redis_told("FLUSHALL"), keeps=False),
+    Fault("older-file", "Redis comes back from an older file", servers.older_file, keeps=False),
+)
+
+_ALL = (*KILLS, *STEPS, *OF_REDIS, *OF_MYSQL, *BETWEEN, *OF_DISKS, *OF_CLOCKS, *OF_MANY, *NOT_PROMISED)
+FAULTS = {each.name: each for each in _ALL}
 """By name, in the order of the table."""
+
+
+def why_not_here(fault: Fault) -> str:
+    """Return what this machine lacks for it, or ""."""
+    if fault in OF_CLOCKS and not CLOCK_IS_HERE:
+        return "libfaketime is not installed"
+    if fault in OF_DISKS and not LIMITS_ARE_HERE:
+        return "the limits of another process can't be set here"
+    return ""

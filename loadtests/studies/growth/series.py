@@ -1,7 +1,7 @@
 """What is varied, and over which values, at which share of the knee."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from loadtests.load.workload import POOL_SIZE, Mix
 from loadtests.studies.growth.point import Offer, Point, measure
@@ -16,7 +16,7 @@ class Series(NamedTuple):
     share: Callable[[int], float]
     """Percent of the knee, the rate at a value."""
     mix: Callable[[int], Mix | None] = lambda _: None
-    settings: Callable[[int], Mapping[str, int]] = lambda _: {}
+    settings: Callable[[int], Mapping[str, Any]] = lambda _: {}
     twin: str = "async_dedup"
 
 
