@@ -62,6 +62,7 @@ def create_app() -> FastAPI:
         description=docs.DESCRIPTION,
         redirect_slashes=False,
         lifespan=lifespan,
+        openapi_url="/openapi.json" if settings.show_docs else None,
         docs_url=None,
         redoc_url=None,
     )
@@ -101,13 +102,16 @@ def create_app() -> FastAPI:
             raise unavailable(reasons)
         return Response(success(Ready()), media_type=JSON)
 
-    @app.get("/metrics", **docs.METRICS)
-    def show_metrics() -> Response:
-        with contextlib.suppress(RedisError):  # the rest of the metrics is worth more without Redis
-            observe(buffer.state(), settings.flush_interval)
-        return Response(exposition.text(), headers={"Content-Type": exposition.CONTENT_TYPE})
+    if settings.show_metrics:
 
-    docs.serve_docs(app)
+        @app.get("/metrics", **docs.METRICS)
+        def show_metrics() -> Response:
+            with contextlib.suppress(RedisError):  # the rest of the metrics is worth more without Redis
+                observe(buffer.state(), settings.flush_interval)
+            return Response(exposition.text(), headers={"Content-Type": exposition.CONTENT_TYPE})
+
+    if settings.show_docs:
+        docs.serve_docs(app)
     app.hot = short_way(ingest, "queued")
     answer_head(app)
     return app

@@ -1,6 +1,7 @@
 """Who may say what on a connection, how much, for how long: exactly one answer for one request, in order."""
 
 import asyncio
+import resource
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -8,11 +9,13 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from async_dedup.deadlines import sweep_of
 from async_dedup.flow import Flow, Lingering
 from async_dedup.framing import Framing
-from shared.answer import JSON, Refused
-from shared.head import LINGER_BYTES, LINGER_SECONDS, body_ended, too_slow
+from shared.answer import JSON, Refused, unavailable
+from shared.head import LINGER_BYTES, LINGER_SECONDS, body_ended, ends, too_slow
 
 HEAD_SECONDS = BODY_SECONDS = 10.0
 """In all, not from byte to byte: 256 KiB come in that time at 26 KB/s, and a trickle holds no connection."""
+SPARE_DESCRIPTORS = 64
+"""For whoever keeps events: no number of clients takes them."""
 UNREAD_SECONDS = 10.0
 """In which a client must take something of what it is owed."""
 
@@ -33,6 +36,10 @@ class Connection(Framing):
         super().connection_made(transport)
         self.flow = Flow(transport, lambda: bool(self.pipeline or self.rest))
         sweep_of(self.loop).add(self, self.loop.time())
+        if len(self.connections) > resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_DESCRIPTORS:
+            self.ended = True
+            self.write_refused(ends(unavailable("There are too many connections")))
+            self.transport.close()  # at once: to linger takes a descriptor
 
     def connection_lost(self, exc: Exception | None) -> None:
         sweep_of(self.loop).discard(self)

@@ -55,12 +55,16 @@ def create_app() -> Flask:
             raise unavailable("MySQL is not available")
         return Response(success(Ready()), mimetype=JSON)
 
-    @app.get("/metrics")
-    def show_metrics() -> Response:
-        return Response(exposition.text(), content_type=exposition.CONTENT_TYPE)
+    if settings.show_metrics:
 
-    @app.get("/openapi.json")
-    def openapi() -> Response:
-        return Response(OPENAPI.read_bytes(), mimetype=JSON)
+        @app.get("/metrics")
+        def show_metrics() -> Response:
+            return Response(exposition.text(), content_type=exposition.CONTENT_TYPE)
+
+    if settings.show_docs:
+
+        @app.get("/openapi.json")
+        def openapi() -> Response:
+            return Response(OPENAPI.read_bytes(), mimetype=JSON)
 
     return app

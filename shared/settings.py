@@ -57,6 +57,11 @@ class Settings(BaseSettings):
     redis_exporter_port: Port = 19121
     node_exporter_port: Port = 19100
     process_exporter_port: Port = 19256
+    show_docs: bool = True
+    """Whether a twin answers `/docs` and `/openapi.json`."""
+    show_metrics: bool = True
+    """Whether a twin answers `/metrics` where its clients are. Without it the naive twin's are on
+    `naive_metrics_port` alone, and those of the async twin's API nowhere."""
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     """Server processes of each twin."""
 

@@ -47,7 +47,11 @@ class Stack:
         self.run_dir = run_dir.resolve()
         # The servers are the stack's own: `reset` must never empty one that runs elsewhere.
         self.settings = settings.model_copy(
-            update={"mysql_host": LOOPBACK, "redis_host": LOOPBACK, "spool_folder": self.run_dir / "spool"}
+            update={
+                **{"mysql_host": LOOPBACK, "redis_host": LOOPBACK},
+                "spool_folder": self.run_dir / "spool",
+                "show_metrics": True,  # what is measured reads them
+            }
         )
         self._measures = pin
         cores = sorted(os.sched_getaffinity(0)) if pin and sys.platform == "linux" else []

@@ -4,9 +4,12 @@ import os
 import stat
 from pathlib import Path
 
+import psutil
 import pytest
 
+from loadtests.load.subjects import TWINS
 from loadtests.stack import Stack
+from loadtests.trial.environment import describe
 from tests import client
 from tests.conftest import free_settings
 
@@ -52,3 +55,34 @@ def test_a_folder_of_the_callers_keeps_its_mode(run_dir: Path) -> None:
         pass
     assert stat.S_IMODE(run_dir.stat().st_mode) == 0o755
     assert open_to_others(run_dir) == [". drwxr-xr-x"]
+
+
+SECRET = "never-to-be-shown"
+
+
+def test_the_password_is_in_no_log_no_result_and_no_process_list(run_dir: Path) -> None:
+    settings = free_settings().model_copy(update={"mysql_password": SECRET})
+    with Stack(run_dir, settings) as stack:
+        stack.start("mysql", "redis")
+        for twin in TWINS:
+            stack.start_twin(twin)
+        stack.kill("mysql")  # what goes wrong is told, too
+        for twin in TWINS:
+            assert client.get(stack.base_url(twin), client.HEALTH).json["data"]["status"] == "degraded"
+        stack.start("mysql")
+        words = [word for role in (*TWINS, "mysql", "worker") for word in _command_line(stack.pid(role))]
+        described = str(describe(stack))
+    shown = {
+        path.relative_to(run_dir): path.read_bytes()
+        for path in (*run_dir.glob("*"), *run_dir.glob("logs/*"))
+        if path.is_file()
+    }
+    assert len(shown) > len(TWINS)
+    assert [path for path, text in shown.items() if SECRET.encode() in text] == []
+    assert SECRET not in described
+    assert [word for word in words if SECRET in word] == []
+
+
+def _command_line(pid: int) -> list[str]:
+    parent = psutil.Process(pid)
+    return [word for each in (parent, *parent.children(recursive=True)) for word in each.cmdline()]

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from async_dedup import spool
 from async_dedup.buffer import Buffer
-from loadtests.load.subjects import ASYNC
+from loadtests.load.subjects import ASYNC, NAIVE
 from loadtests.stack import Stack
 from loadtests.studies.faults.history import History, load
 from loadtests.studies.faults.kinds import FAULTS, Fault
@@ -19,6 +19,8 @@ from loadtests.trial.generator import TrialFailed
 from shared.db import make_background_engine
 
 TIMES = 50
+NAIVE_SHARE = 5
+"""The naive twin gets a fifth of them: it promises little, and needs seconds to start."""
 RECOVERY = 5.0
 """Seconds after a fault within which a new event has to go through."""
 DRAIN = 60.0
@@ -56,9 +58,9 @@ def campaign(setup: Setup, name: str, times: int = TIMES) -> list[Campaign]:
     """Return what came of it on each twin. Raises StackError, and TrialFailed where a twin stays away."""
     fault = FAULTS[name]
     with setup.stack(pin=False, workers=fault.api_processes) as stack:
-        return [
-            _campaign(setup, World(stack, twin, setup.options.seed), fault, times) for twin in fault.twins
-        ]
+        shares = {ASYNC: times, NAIVE: max(times // NAIVE_SHARE, 1)}
+        worlds = [World(stack, twin, setup.options.seed) for twin in fault.twins]
+        return [_campaign(setup, world, fault, shares[world.twin]) for world in worlds]
 
 
 def _campaign(setup: Setup, world: World, fault: Fault, times: int) -> Campaign:

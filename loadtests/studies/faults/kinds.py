@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtests.bootstrap import CLOCK
-from loadtests.load.subjects import ASYNC, TWINS
+from loadtests.load.subjects import ASYNC, NAIVE
 from loadtests.studies.faults import disk, network, processes, servers, steps
 from loadtests.studies.faults.clock import Clock
 from loadtests.studies.faults.processes import ended, frozen, killed, killed_at
@@ -34,7 +34,7 @@ class Fault:
     """Whether what was acknowledged has to be there afterwards; docs/guarantees.md says where it has not."""
 
 
-BOTH = TWINS
+BOTH = (ASYNC, NAIVE)
 CLOCK_IS_HERE = any(Path("/usr/lib").glob(CLOCK))
 LIMITS_ARE_HERE = sys.platform == "linux"
 
