@@ -114,11 +114,13 @@ compose-down: ## remove the containers and their data
 test: setup-dev ## run the tests
 	@$(RUN) pytest -n 2 --dist loadfile
 
-check: setup-dev ## check format, lint, types, and who imports whom
+check: setup-dev ## check format, lint, types, who imports whom, and known vulnerabilities
 	@$(RUN) ruff format --check .
 	@$(RUN) ruff check .
 	@$(RUN) mypy
 	@$(RUN) pytest -q tests/test_imports.py
+	@$(RUN) bandit -q -ll -c pyproject.toml -r shared naive_sync async_dedup loadtests
+	@$(RUN) tests.audit
 	@if command -v hadolint; then hadolint */Dockerfile; fi
 	@if command -v dclint; then dclint docker-compose.yml; fi
 	@if docker compose version 2>/dev/null; then docker compose --profile load --profile bench config --quiet; fi
