@@ -15,7 +15,7 @@ $(error no such variable: $(firstword $(UNKNOWN))$(shell $(PYTHON) -c '$(NEAREST
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-observability bench ladder limits growth faults report compare dashboards dashboards-check openapi schema up down status compose-up compose-bench compose-down test check format lock clean
+.PHONY: help setup setup-dev setup-observability bench ladder limits growth faults endurance report compare dashboards dashboards-check openapi schema up down status compose-up compose-bench compose-down test check format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s  %s\n", $$1, $$2 }' Makefile
@@ -54,6 +54,9 @@ growth: setup ## measure how p95 and CPU per event grow and write docs/growth.md
 PARTS_OF_FAULTS = $(if $(FAULTS),--parts $(FAULTS)) $(if $(SEED),--seed $(SEED)) $(if $(TIMES),--times $(TIMES))
 faults: setup ## inject every kind of fault, account for every event, and write docs/faults.md (FAULTS=kill-api,full-redis TIMES=50 SEED=1)
 	@$(RUN) loadtests.studies.faults $(PARTS_OF_FAULTS)
+
+endurance: setup ## a long outage of MySQL, half an hour of faults; writes docs/endurance.md (PARTS=outage SEED=1)
+	@$(RUN) loadtests.studies.endurance $(PARTS_OF)
 
 report: setup ## write RESULTS.md, report.html, the README's figures and picture and the soak's in docs/method.md again
 	@$(RUN) loadtests.report
