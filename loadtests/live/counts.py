@@ -16,12 +16,13 @@ REQUESTS = "http_requests_total"
 REQUEST_BUCKETS = "http_request_duration_seconds_bucket"
 ROW_BUCKETS = "row_freshness_seconds_bucket"
 OF_EVENTS = f'route="{PATH}"'
+INGEST = "ingest_state"
 GAUGES = ("queue_depth", "queue_age_seconds", "buffer_fingerprints", "flush_age_seconds")
 WANTED: dict[str, tuple[str, ...]] = {
     REQUESTS: (OF_EVENTS,),
     REQUEST_BUCKETS: (OF_EVENTS, 'status_code="200"'),
     ROW_BUCKETS: (),
-    **dict.fromkeys(GAUGES, ()),
+    **dict.fromkeys((*GAUGES, INGEST), ()),
 }
 """The series that are parsed, with what their lines hold: one line of ten, since parsing is what costs."""
 STEPS = 2
@@ -66,6 +67,11 @@ class Window:
         return Growth(at - then, {key: value - before.get(key, 0) for key, value in counters.items()})
 
 
+def ingest(state: str) -> str:
+    """Return the name that `parse` gives the gauge of a state."""
+    return f"{INGEST} {state}"
+
+
 def parse(exposition: str) -> Scrape:
     counters: Counters = {}
     gauges: dict[str, float] = {}
@@ -74,6 +80,8 @@ def parse(exposition: str) -> Scrape:
         for name, labels, value, *_ in family.samples:
             if name in GAUGES:
                 gauges[name] = value
+            elif name == INGEST:
+                gauges[ingest(labels["state"])] = value
             else:
                 key = name, labels.get("le") or labels["status_code"]
                 counters[key] = counters.get(key, 0) + value

@@ -197,6 +197,15 @@ function tellAudits({ audits }) {
   document.getElementById("audits").replaceChildren(...(found.length ? found : [none]));
 }
 
+const KEPT_IN = { direct: "into MySQL, without Redis", spool: "into a file, without Redis and MySQL" };
+
+function tellIngest({ ingest }) {
+  const shown = document.getElementById("ingest");
+  const away = ingest && KEPT_IN[ingest.state];
+  shown.hidden = !away;
+  shown.textContent = away ? `Events go ${away}, since ${clock(Date.parse(ingest.since) / 1000)} (${ingest.reason})` : "";
+}
+
 // --- where the samples come from ---
 
 function take(batch) {
@@ -209,6 +218,7 @@ function take(batch) {
   samples = samples.filter((sample) => sample.at > last.at - KEPT);
   document.getElementById("load").replaceChildren(...what(last));
   tellAudits(last);
+  tellIngest(last);
 }
 
 let heard = Date.now();

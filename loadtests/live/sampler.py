@@ -1,16 +1,17 @@
 """Asks what runs for what it has counted, and the generator for what it sees."""
 
+import json
 import time
 from pathlib import Path
 from typing import Any, TypedDict
 
 from loadtests.live.charts import CHARTS, WORKER, Now, Point
 from loadtests.live.client_view import Generator
-from loadtests.live.counts import STEPS, Growth, Window, parse
+from loadtests.live.counts import STEPS, Growth, Window, ingest, parse
 from loadtests.load.progress import PROGRESS
-from loadtests.load.subjects import SUBJECTS
+from loadtests.load.subjects import ASYNC, SUBJECTS
 from loadtests.stack.observers import targets
-from loadtests.stack.roles import ROLES_OF, metrics_address
+from loadtests.stack.roles import HEALTH, ROLES_OF, metrics_address
 from loadtests.stack.scrape import fetch
 from loadtests.stack.state import State
 from shared.settings import Settings
@@ -19,6 +20,7 @@ EVERY = 2.0
 """Seconds between two samples: each costs a twin the text of a scrape."""
 WINDOW = EVERY * STEPS
 """Seconds that a rate and a twin's p95 are of."""
+DEGRADED = ("direct", "spool")
 TIMEOUT = 2.0
 """Seconds for one scrape; who does not answer in time has a gap."""
 
@@ -36,6 +38,8 @@ class Sample(TypedDict):
     """What the bench does; None where none has told."""
     result: dict[str, str] | None
     """The verdict, and where the report will be; None until a run has ended."""
+    ingest: dict[str, str] | None
+    """State, since when and why, of an async twin that goes on without Redis; None where all is well."""
     charts: dict[str, Point]
 
 
@@ -43,13 +47,13 @@ class Process:
     """One that answers `/metrics`, and what it did lately."""
 
     def __init__(self, address: str) -> None:
-        self._address = address
+        self.address = address
         self._window = Window()
         self.grown: Growth | None = None
         self.gauges: dict[str, float] = {}
 
     def look(self, runs: bool) -> None:
-        text = fetch(self._address, TIMEOUT) if runs else None
+        text = fetch(self.address, TIMEOUT) if runs else None
         if text is None:
             self._window.clear()
             self.grown, self.gauges = None, {}
@@ -82,5 +86,14 @@ class Sampler:
             "audits": dict(self._generator.told.audits),
             "step": self._generator.told.step,
             "result": self._generator.told.result,
+            "ingest": self._ingest(),
             "charts": {name: chart(now) for name, chart in CHARTS.items()},
         }
+
+    def _ingest(self) -> dict[str, str] | None:
+        twin = self._processes[ASYNC]
+        if not any(twin.gauges.get(ingest(state)) for state in DEGRADED):
+            return None
+        text = fetch(twin.address, TIMEOUT, HEALTH)
+        found: dict[str, str] | None = json.loads(text)["data"]["ingest"] if text else None
+        return found

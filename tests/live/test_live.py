@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from loadtests.analysis.results import Reconciliation
 from loadtests.live.charts import Now, failed, rates
 from loadtests.live.client_view import OTHER, Generator, Load
-from loadtests.live.counts import REQUEST_BUCKETS, REQUESTS, Counters, Growth, Window, parse, quantile
+from loadtests.live.counts import REQUEST_BUCKETS, REQUESTS, Counters, Growth, Window, ingest, parse, quantile
 from loadtests.live.feed import KEPT, Feed
 from loadtests.live.sampler import Sample, Sampler
 from loadtests.load.progress import PROGRESS, SILENCE, audit_line, result_line, step_line, tell
@@ -78,6 +78,8 @@ http_request_duration_seconds_bucket{{le="+Inf",method="POST",route="{PATH}",sta
 http_request_duration_seconds_bucket{{le="+Inf",method="POST",route="{PATH}",status_code="503"}} 9.0
 queue_depth 3.0
 queue_depths 4.0
+ingest_state{{state="direct"}} 1.0
+ingest_state{{state="redis"}} 0.0
 
 """
     )
@@ -87,7 +89,7 @@ queue_depths 4.0
         (REQUEST_BUCKETS, "0.5"): 4,
         (REQUEST_BUCKETS, "+Inf"): 5,
     }
-    assert found.gauges == {"queue_depth": 3}
+    assert found.gauges == {"queue_depth": 3, ingest("direct"): 1, ingest("redis"): 0}
 
 
 def test_an_empty_scrape_is_a_twin_that_did_nothing() -> None:
@@ -203,7 +205,16 @@ def test_who_counts_nothing_has_the_rate_that_the_generator_saw() -> None:
 
 
 def sample(at: float) -> Sample:
-    return {"at": at, "running": [], "load": None, "audits": {}, "step": None, "result": None, "charts": {}}
+    return {
+        "at": at,
+        "running": [],
+        "load": None,
+        "audits": {},
+        "step": None,
+        "result": None,
+        "ingest": None,
+        "charts": {},
+    }
 
 
 def test_a_reader_gets_what_there_is_then_what_comes_then_the_end() -> None:
@@ -278,6 +289,22 @@ def test_a_twin_that_is_not_up_is_a_gap(stack: Stack, sampler: Sampler) -> None:
         stack.start_twin("naive_sync")
     assert sampler.sample()["charts"]["rates"] == {"async_dedup": 0}
     assert sampler.sample()["charts"]["rates"] == {"naive_sync": 0, "async_dedup": 0}
+
+
+def test_where_events_go_without_redis_is_told_with_why_and_since_when(
+    stack: Stack, sampler: Sampler, async_url: str
+) -> None:
+    assert sampler.sample()["ingest"] is None
+    stack.kill("redis")
+    try:
+        client.eventually(lambda: client.log(async_url, "live, without Redis").status == 200, "it goes on")
+        told = sampler.sample()["ingest"]
+        assert told
+        assert (told["state"], told["reason"][:6]) == ("direct", "Redis:")
+        assert told["since"].endswith("Z")
+    finally:
+        stack.start("redis")
+    client.eventually(lambda: sampler.sample()["ingest"] is None, "Redis is believed again")
 
 
 def test_a_step_of_the_ladder_is_seen_as_itself(stack: Stack, sampler: Sampler) -> None:

@@ -185,6 +185,20 @@ def test_a_lost_count_of_who_promises_none_is_an_alarm(
         )
 
 
+def test_where_events_go_without_redis_is_told(
+    open_page: OpenPage, feed: Feed, samples: list[Sample]
+) -> None:
+    with serve(0, feed, 5.0) as url:
+        page, later = open_page(url), samples[-1]["at"] + 2
+        expect(page.locator("#ingest")).to_be_hidden()
+        away = {"state": "direct", "since": "2026-01-01T00:00:00.5Z", "reason": "Redis: <b>gone</b>"}
+        feed.add(samples[-1] | {"at": later, "ingest": away})
+        expect(page.locator("#ingest")).to_contain_text("Events go into MySQL, without Redis, since ")
+        expect(page.locator("#ingest")).to_contain_text("(Redis: <b>gone</b>)")
+        feed.add(samples[-1] | {"at": later + 2, "ingest": None})
+        expect(page.locator("#ingest")).to_be_hidden()
+
+
 def test_one_true_sentence_at_any_time(open_page: OpenPage, feed: Feed, samples: list[Sample]) -> None:
     idle = samples[-1] | {"load": None, "running": ["async_dedup"]}
     step = "ramp: pair 1 of 6, async_dedup"

@@ -28,12 +28,12 @@ def render(raw: Raw) -> str:
 What the async twin holds while MySQL is away for long, how it comes back, and whether anything grows in half
 an hour of faults.
 
-{"".join(_outage(name, each) for name, each in outages.items())}{_bounds(outages)}
+{"".join(map(_outage, outages.values()))}{_bounds(outages)}
 {_soak(raw["soak"]["values"]) if "soak" in raw else ""}
 {measured_on("endurance", raw)}"""
 
 
-def _outage(name: str, each: dict[str, Any]) -> str:
+def _outage(each: dict[str, Any]) -> str:
     counts, events = each["reconcile"], each["acknowledged"]
     p95s = ", ".join(number(value, 1) for value in each["p95_after"])
     return f"""## MySQL away: {each["about"]}
@@ -83,9 +83,9 @@ def _soak(each: dict[str, Any]) -> str:
     return f"""## A fault each 20 seconds
 
 {each["seconds"] / 60:.0f} minutes, {times} faults of {len(each["faults"])} kinds.
-{each["acknowledged"]:,} events were acknowledged, {each["unknown"]:,} answered 503 or not at all: {each["lost"]:,} lost, {each["doubled"]:,}
-doubled, {len(each["wrong"])} wrong rows. After a fault the next event went through within
-{number(each["recovery"], 1)} s.
+{each["acknowledged"]:,} events were acknowledged, {each["unknown"]:,} answered 503 or not at all:
+{each["lost"]:,} lost, {each["doubled"]:,} doubled, {len(each["wrong"])} wrong rows. After a fault the next
+event went through within {number(each["recovery"], 1)} s.
 
 {table(["what is held", "first third, median", "last third, median", "after the drain"], rows)}
 """
