@@ -39,9 +39,9 @@ register_url_convertor("fingerprint", FingerprintConvertor())
 
 def create_app() -> FastAPI:
     settings = load()
+    engine = make_engine(settings, settings.pool_size)
     async_buffer = GroupBuffer(settings)
     stores = Stores(settings, async_buffer)
-    engine = make_engine(settings, settings.pool_size)  # the last of several is whose pool the metrics show
     buffer = Buffer(settings)
     queue = digest_queue(settings, settings.redis_timeout)
     ingest = Ingest(stores, lambda: enqueue_digest(queue))

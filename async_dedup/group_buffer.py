@@ -15,7 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeout
 
 from async_dedup.ingest import Added
 from async_dedup.keys import ADD, BATCH, BATCHES, BUFFER, FIRST_EVENTS, GROUP, MAX_FINGERPRINTS
-from async_dedup.link import REFUSALS, Link, Unreached, Word, ask, connect, settle
+from async_dedup.link import REFUSALS, Link, Unreached, Word, ask, connect, settle, tell
 from shared.event import Event
 from shared.metrics import redis_operation_duration
 from shared.pipeline_metrics import redis_forgot
@@ -132,19 +132,15 @@ class GroupBuffer:
     def _see_through(self, group: Group, outcome: int | Exception | None, due: float, done: Added) -> None:
         """For all that is not plain: a first connection, and whatever else a first try came to."""
 
-        async def see() -> None:
-            result: int | Exception
+        async def see() -> int:
             try:
-                result = await self._add(group, outcome, due)
+                return await self._add(group, outcome, due)
             except RedisError as error:
                 # An error of another kind may come from the middle of the script.
                 sure = isinstance(error, REFUSALS) and not group.unanswered
-                result = error if sure else NobodyKnows(str(error))
-            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait are told
-                result = error
-            done(result)
+                raise error if sure else NobodyKnows(str(error)) from None
 
-        self._seeing = asyncio.create_task(see())
+        self._seeing = asyncio.create_task(tell(see(), done))
 
     async def _add(self, group: Group, outcome: int | Exception | None, due: float) -> int:
         """Half of the time is kept for a second try, over a new connection."""

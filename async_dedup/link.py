@@ -5,7 +5,7 @@ What redis-py puts around a call (streams, a lock, a task for each timeout) was 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, cast
 
 import hiredis
@@ -46,6 +46,16 @@ async def connect(host: str, port: int) -> "Link":
     except OSError as error:
         raise Unreached(f"Redis can't be reached: {error}") from error
     return link
+
+
+async def tell(work: Coroutine[Any, Any, int], done: Callable[[int | Exception], None]) -> None:
+    """`done` gets what came of `work`, whatever that is: somebody waits for it."""
+    outcome: int | Exception
+    try:
+        outcome = await work
+    except Exception as error:  # noqa: BLE001
+        outcome = error
+    done(outcome)
 
 
 class Link(asyncio.Protocol):

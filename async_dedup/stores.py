@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from uuid import uuid4
 
 from redis.exceptions import RedisError
@@ -22,7 +23,7 @@ from async_dedup.buffer import Buffer
 from async_dedup.group_buffer import GroupBuffer, NobodyKnows, by_fingerprint
 from async_dedup.ingest import NOT_KEPT, Added
 from async_dedup.keys import FLUSHED_AT
-from async_dedup.link import ask, connect
+from async_dedup.link import ask, connect, tell
 from async_dedup.replay import Replay
 from async_dedup.spool import Spool, SpoolFull, record_of, size
 from async_dedup.states import Part, State, States
@@ -41,6 +42,8 @@ PROBE_SECONDS = 0.25
 """Of a store that has just failed."""
 LOOK_EVERY = 0.5
 """Seconds between two probes of a store that was left."""
+LOOKS_FOR_OTHERS = 10
+"""After so many looks one is for what another process may have left in the spool: it reads a folder."""
 TRIES = 10
 
 
@@ -101,15 +104,7 @@ class Stores:
             self._keep_aside(events, added)
 
     def _keep_aside(self, events: Sequence[Event], added: Added) -> None:
-        async def keep() -> None:
-            outcome: int | Exception
-            try:
-                outcome = await self._keep(events)
-            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait are told
-                outcome = error
-            added(outcome)
-
-        self._keeping = asyncio.create_task(keep())
+        self._keeping = asyncio.create_task(tell(self._keep(events), added))
 
     async def _keep(self, events: Sequence[Event]) -> int:
         """Raises Refused, or redis.RedisError, where nobody can keep them, or nobody knows."""
@@ -211,12 +206,14 @@ class Stores:
 
     async def watch(self) -> None:
         """For as long as the process runs: looks whether a store is back, and replays what was spooled."""
-        replaying: asyncio.Task[None] | None = None
-        while True:
+        replaying = asyncio.create_task(self._replay_all())
+        for look in count(1):
             await asyncio.sleep(LOOK_EVERY)
             with suppress(Exception):  # whatever it is: nobody would start this task again
+                has_spooled = self.state is State.SPOOL
                 await self._look()
-                if self.state is not State.SPOOL and (replaying is None or replaying.done()):
+                is_due = has_spooled or look % LOOKS_FOR_OTHERS == 0
+                if is_due and self.state is not State.SPOOL and replaying.done():
                     replaying = asyncio.create_task(self._replay_all())
 
     async def _look(self) -> None:

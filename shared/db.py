@@ -21,7 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.schema import CreateTable
 
 from shared.answer import unavailable
-from shared.metrics import WatchedPool, watch_engine
+from shared.metrics import WatchedPool, show_pool, watch_engine
 from shared.model import Base
 from shared.settings import Settings
 
@@ -37,13 +37,18 @@ REFUSALS = (1690, 1644, 3819, 4025)
 """Of one row, though PyMySQL calls them operational: out of range, a trigger's, a constraint's."""
 
 
-def make_engine(
-    settings: Settings, pool_size: int, connect: Mapping[str, Any] | None = None, **options: Any
-) -> Engine:
+def make_engine(settings: Settings, pool_size: int) -> Engine:
     """A pool of exactly `pool_size` connections; a caller waits `pool_timeout` seconds for one of them.
 
-    `connect` are PyMySQL's options, the others SQLAlchemy's.
+    It is the one that the metrics show.
     """
+    engine = _engine(settings, pool_size, {})
+    show_pool(engine)
+    return engine
+
+
+def _engine(settings: Settings, pool_size: int, connect: Mapping[str, Any], **options: Any) -> Engine:
+    """`connect` are PyMySQL's options, the others SQLAlchemy's."""
     engine = create_engine(
         settings.mysql_url,
         poolclass=WatchedPool,
@@ -51,7 +56,7 @@ def make_engine(
         max_overflow=0,
         pool_timeout=settings.pool_timeout,
         hide_parameters=True,  # else an error's text, and so the log, would hold what clients sent
-        connect_args={"connect_timeout": CONNECT_TIMEOUT, "read_timeout": READ_TIMEOUT, **(connect or {})},
+        connect_args={"connect_timeout": CONNECT_TIMEOUT, "read_timeout": READ_TIMEOUT, **connect},
         **options,
     )
     watch_engine(engine)
@@ -78,7 +83,7 @@ def make_background_engine(settings: Settings, statement_seconds: int | None = N
     """
     session = "SET SESSION wait_timeout = 60, sql_mode = CONCAT(@@sql_mode, ',NO_BACKSLASH_ESCAPES')"
     seconds = statement_seconds or READ_TIMEOUT
-    return make_engine(
+    return _engine(
         settings,
         1,
         {"init_command": session, "read_timeout": seconds, "write_timeout": seconds},

@@ -134,7 +134,7 @@ class WatchedPool(QueuePool):
 
 
 def watch_engine(engine: Engine) -> None:
-    """Times every statement by its verb, counts the errors, and shows the pool's connections by state."""
+    """Times every statement by its verb, and counts the errors."""
     for error in MYSQL_ERRORS:
         mysql_errors.labels(error)
 
@@ -151,6 +151,9 @@ def watch_engine(engine: Engine) -> None:
     def failed(context: ExceptionContext) -> None:
         mysql_errors.labels(type(context.sqlalchemy_exception or context.original_exception).__name__).inc()
 
+
+def show_pool(engine: Engine) -> None:
+    """Of a process the pool that its requests wait for, by state."""
     pool = engine.pool
     assert isinstance(pool, QueuePool)
     for state, number in (("in_use", pool.checkedout), ("idle", pool.checkedin), ("size", pool.size)):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from loadtests.stack.stack import NOTHING
 from loadtests.studies.faults.history import History
 from shared.db import create_tables, make_background_engine
 from shared.event import Event
+from shared.fingerprint import fingerprint
 from shared.model import Issue
 from shared.settings import Settings
 from shared.settings import environment as variables
@@ -82,8 +83,8 @@ def counted(buffer: Buffer) -> dict[str, int]:
     """Events per fingerprint that the open buffer and all batches hold."""
     counts: dict[str, int] = {}
     for each in [open_buffer(buffer), *(batch.counts for batch in claimed(buffer))]:
-        for fingerprint, events in each.items():
-            counts[fingerprint] = counts.get(fingerprint, 0) + events
+        for key, events in each.items():
+            counts[key] = counts.get(key, 0) + events
     return counts
 
 
@@ -126,6 +127,19 @@ def wait_until(true: Callable[[], object], limit: float = LIMIT) -> None:
 def environment(settings: Settings) -> dict[str, str]:
     """Makes a child process use the same servers and ports."""
     return {**os.environ, **variables(settings), "PYTHONPATH": str(Path(__file__).parent.parent)}
+
+
+@contextmanager
+def locked_issue(stack: Stack, message: str) -> Iterator[None]:
+    """The issue's row is locked by somebody else, so that whoever writes it has to wait."""
+    with closing(stack.mysql.connect()) as connection, connection.cursor() as cursor:
+        connection.begin()
+        cursor.execute("SELECT id FROM issues WHERE fingerprint = %s FOR UPDATE", [fingerprint(message)])
+        assert cursor.rowcount == 1
+        try:
+            yield
+        finally:
+            connection.rollback()
 
 
 def await_acknowledged(history: History, events: int) -> None:

@@ -17,6 +17,7 @@ from shared.fingerprint import fingerprint
 from shared.settings import environment
 from tests import client
 from tests.conftest import free_settings
+from tests.parts import locked_issue
 
 CLIENTS = 16
 ROUNDS = 50
@@ -76,19 +77,6 @@ def small_pool_url(stack: Stack, naive_url: str, tmp_path: Path) -> Iterator[str
         yield f"http://{role.address}"
     finally:
         process.stop(child)
-
-
-@contextmanager
-def locked_issue(stack: Stack, message: str) -> Iterator[None]:
-    """The issue's row is locked by somebody else, so that whoever writes it has to wait."""
-    with closing(stack.mysql.connect()) as connection, connection.cursor() as cursor:
-        connection.begin()
-        cursor.execute("SELECT id FROM issues WHERE fingerprint = %s FOR UPDATE", [fingerprint(message)])
-        assert cursor.rowcount == 1
-        try:
-            yield
-        finally:
-            connection.rollback()
 
 
 def connections_in_use(url: str) -> int:

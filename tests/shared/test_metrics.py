@@ -1,9 +1,11 @@
 """`GET /metrics`: the same names and buckets from both twins, exact counts, and labels that stay few."""
 
+import json
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
@@ -21,6 +23,7 @@ from shared.fingerprint import fingerprint
 from shared.metrics import BUCKETS
 from tests import client
 from tests.conftest import free_settings
+from tests.parts import locked_issue
 
 LOG = "/api/v1/errors/log"
 SHARED = {
@@ -272,15 +275,19 @@ def metrics_only(stack: Stack) -> str:
     return f"http://{stack.settings.host}:{stack.settings.naive_metrics_port}"
 
 
+def posted(message: str) -> bytes:
+    """A whole request."""
+    body = json.dumps({"message": message}).encode()
+    return client.head("Content-Type: application/json", f"Content-Length: {len(body)}") + body
+
+
 def test_the_naive_twin_answers_a_scrape_while_every_thread_is_busy(stack: Stack, naive_url: str) -> None:
-    held = [client.connect(naive_url) for _ in range(100)]
-    try:
-        for connection in held:
-            connection.sendall(client.head(*JSON_OF_10_BYTES) + b"{")
+    message = "every thread is busy"
+    client.log(naive_url, message)
+    with ExitStack() as held, locked_issue(stack, message):
+        for _ in range(100):
+            held.enter_context(client.connect(naive_url)).sendall(posted(message))
         client.eventually(lambda: value(metrics_only(stack), "http_requests_in_flight") == 64, "all are busy")
-    finally:
-        for connection in held:
-            connection.close()
     client.eventually(lambda: value(naive_url, "http_requests_in_flight") == 1, "all are free again")
 
 
@@ -349,8 +356,11 @@ def test_two_processes_count_as_one(two_processes: Stack, twin: str) -> None:
     if twin == "naive_sync":
         assert counts(metrics_only(stack))[key] == 500
 
-    with client.connect(url) as unfinished:
-        unfinished.sendall(client.head(*JSON_OF_10_BYTES) + b"{")
+    with ExitStack() as held:
+        if twin == "naive_sync":  # whose threads get no request that is not whole
+            held.enter_context(locked_issue(stack, "event 1"))
+        unfinished = held.enter_context(client.connect(url))
+        unfinished.sendall(posted("event 1") if twin == "naive_sync" else client.head(*JSON_OF_10_BYTES))
         client.eventually(lambda: value(url, "http_requests_in_flight") == 1, "a request is in flight")
         for worker in workers(stack, twin):
             worker.kill()
