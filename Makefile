@@ -52,7 +52,7 @@ growth: setup ## measure how p95 and CPU per event grow and write docs/growth.md
 	@$(RUN) loadtests.studies.growth $(PARTS_OF) $(if $(KNEES),--knees $(KNEES))
 
 PARTS_OF_FAULTS = $(if $(FAULTS),--parts $(FAULTS)) $(if $(SEED),--seed $(SEED)) $(if $(TIMES),--times $(TIMES))
-faults: setup ## inject every kind of fault, account for every event, and write docs/faults.md (FAULTS=kill-api,full-redis TIMES=50 SEED=1)
+faults: setup ## inject every kind of fault, account for every event, and write docs/faults.md (FAULTS=kill-api,full-redis TIMES=10 SEED=1)
 	@$(RUN) loadtests.studies.faults $(PARTS_OF_FAULTS)
 
 endurance: setup ## a long outage of MySQL, half an hour of faults; writes docs/endurance.md (PARTS=outage SEED=1)

@@ -9,7 +9,7 @@ from loadtests.studies.faults.campaign import TIMES, Campaign, campaign
 from loadtests.studies.faults.kinds import FAULTS, why_not_here
 from loadtests.studies.study import Part, Setup, Study
 
-SECONDS = 1.6
+SECONDS = 2.1
 """Of a fault, about, and what follows it."""
 
 

@@ -18,7 +18,7 @@ from loadtests.studies.study import Setup, emptied
 from loadtests.trial.generator import TrialFailed
 from shared.db import make_background_engine
 
-TIMES = 50
+TIMES = 10
 NAIVE_SHARE = 5
 """The naive twin gets a fifth of them: it promises little, and needs seconds to start."""
 RECOVERY = 5.0
