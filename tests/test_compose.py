@@ -137,7 +137,7 @@ def test_environment_is_what_the_settings_read(name: str) -> None:
         field = FIELDS[variable]
         if default := re.fullmatch(r"\$\{(\w+):-(.+)\}", str(value)):
             assert default[1] == variable
-            assert float(default[2]) == field.default
+            assert json.loads(default[2]) == field.default
 
 
 def test_a_check_asks_the_real_endpoint() -> None:
