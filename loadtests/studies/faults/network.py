@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from loadtests.studies.faults.proxy import Proxy, Trouble
+from loadtests.stack.proxy import Proxy, Trouble
 from loadtests.studies.faults.world import API, SCHEDULER, WORKER, Hold, World
 from shared.settings import variable
 

@@ -10,8 +10,8 @@ import pymysql
 
 from async_dedup.buffer import Buffer
 from loadtests.stack import Stack
+from loadtests.stack.proxy import Proxy
 from loadtests.stack.roles import ROLES_OF
-from loadtests.studies.faults.proxy import Proxy
 from loadtests.trial.generator import TrialFailed
 
 API = "api"

@@ -1,0 +1,220 @@
+"""`python -m loadtests.demo FLAW`: one flaw of the naive twin in ten seconds, beside the async twin.
+
+For someone who explains it, or wants to see it before a word is read. What it shows is counted, not staged:
+both twins get the same requests. Figures of speed are the benchmark's.
+"""
+
+import argparse
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from statistics import quantiles
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.table import Table
+
+from loadtests.bootstrap import ROOT
+from loadtests.load.subjects import ASYNC, NAIVE, TWINS
+from loadtests.stack import Stack, StackError
+from loadtests.stack.process import interrupted_by_signals
+from loadtests.stack.proxy import Proxy, Trouble
+from loadtests.stack.roles import ROLES_OF
+from loadtests.trial.options import MakeParser
+from loadtests.trial.reconcile import Table as Issues
+from loadtests.trial.reconcile import connect, drain
+from shared.event import PATH, Event
+from shared.fingerprint import fingerprint
+from shared.settings import load, variable
+
+RUN_DIR = ROOT / ".run"
+FAILED, INTERRUPTED = 1, 130
+CLIENTS = 16
+SECONDS = 3.0
+SETTLE_SECONDS = 8.0
+"""Without a change, after which nothing more comes: longer than the flush interval."""
+SLOW = Trouble(delay=0.05)
+
+
+class Flaw(NamedTuple):
+    number: int
+    about: str
+    show: Callable[[Stack, str], dict[str, str]]
+    """On the stack, on that twin."""
+    why: str
+    settings: tuple[tuple[str, Any], ...] = ()
+    slow_mysql: bool = False
+
+
+def lost_update(stack: Stack, twin: str) -> dict[str, str]:
+    message = "the same error, from everybody"
+    answers = _by_all(stack.base_url(twin), lambda _: message)
+    with connect(stack.settings) as mysql:
+        table = Issues(mysql)
+        drain(table, answers.statuses[200], 0, SETTLE_SECONDS)
+        recorded = table.counts()[fingerprint(message)]
+    return {
+        "answered 200": f"{answers.statuses[200]:,}",
+        "recorded": f"{recorded:,}",
+        "lost": f"{answers.statuses[200] - recorded:,}",
+    }
+
+
+def duplicate_key(stack: Stack, twin: str) -> dict[str, str]:
+    """Every client sends the same new errors in the same order, so that they meet."""
+    answers = _by_all(stack.base_url(twin), lambda number: f"new error {number} of {twin}")
+    return {"answered 200": f"{answers.statuses[200]:,}", "answered 500": f"{answers.statuses[500]:,}"}
+
+
+def pool_exhaustion(stack: Stack, twin: str) -> dict[str, str]:
+    answers = _by_all(stack.base_url(twin), lambda number: f"pool {number % 50} {threading.get_ident()}")
+    return {
+        "answered 200": f"{answers.statuses[200]:,}",
+        "answered 503": f"{answers.statuses[503]:,}",
+        "p95": f"{answers.p95:,.0f} ms",
+    }
+
+
+def hot_path(stack: Stack, twin: str) -> dict[str, str]:
+    answers = _by_all(stack.base_url(twin), lambda number: f"hot path {number % 50} {threading.get_ident()}")
+    return {"answered 200": f"{answers.statuses[200]:,}", "p95": f"{answers.p95:,.0f} ms"}
+
+
+FLAWS = {
+    "lost-update": Flaw(
+        1,
+        f"{CLIENTS} clients report one error again and again",
+        lost_update,
+        "Two requests read the same count, each adds one, each writes it back: one of the two is gone.",
+    ),
+    "duplicate-key": Flaw(
+        2,
+        f"{CLIENTS} clients report each new error at the same time",
+        duplicate_key,
+        "Each looks for the row, none finds it, all insert it: the unique key lets one through.",
+    ),
+    "pool-exhaustion": Flaw(
+        3,
+        f"{CLIENTS} clients, a pool of 2 connections, MySQL 50 ms away",
+        pool_exhaustion,
+        "A request holds a connection for all its statements. The others wait for one, then give up.",
+        (("pool_size", 2), ("pool_timeout", 0.5)),
+        slow_mysql=True,
+    ),
+    "hot-path": Flaw(
+        4,
+        f"{CLIENTS} clients, MySQL 50 ms away",
+        hot_path,
+        "The client waits for every statement, and each crosses the way to MySQL and back.",
+        slow_mysql=True,
+    ),
+}
+
+
+class Answers(NamedTuple):
+    statuses: Counter[int | str]
+    p95: float
+    """Milliseconds, of those that were answered 200."""
+
+
+def _by_all(url: str, message: Callable[[int], str]) -> Answers:
+    """For SECONDS, from all clients at once."""
+    statuses: Counter[int | str] = Counter()
+    took: list[float] = []
+    start, ends = threading.Barrier(CLIENTS), time.monotonic() + SECONDS
+
+    def client(_: int) -> None:
+        connection = HTTPConnection(urlsplit(url).netloc, timeout=30)
+        start.wait()
+        number = 0
+        while time.monotonic() < ends:
+            began = time.monotonic()
+            status = _status(connection, message(number))
+            number += 1
+            statuses[status] += 1
+            if status == 200:
+                took.append(1_000 * (time.monotonic() - began))
+        connection.close()
+
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        list(clients.map(client, range(CLIENTS)))
+    return Answers(statuses, quantiles(took, n=20)[-1] if len(took) > 1 else 0.0)
+
+
+def _status(connection: HTTPConnection, message: str) -> int | str:
+    body = Event(message=message).model_dump_json(by_alias=True).encode()
+    try:
+        connection.request("POST", PATH, body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        answer.read()
+    except (OSError, HTTPException) as error:
+        connection.close()
+        return type(error).__name__
+    return answer.status
+
+
+def demonstrate(name: str, run_dir: Path, console: Console) -> dict[str, dict[str, str]]:
+    """Return what was counted, by twin and line. Raises StackError."""
+    flaw = FLAWS[name]
+    console.print(f"[bold]Flaw {flaw.number}, {name}[/]: {flaw.about}")
+    with Stack(run_dir, load(**dict(flaw.settings))) as stack:
+        console.print("starting MySQL, Redis and both twins")
+        stack.start("mysql", "redis")
+        with _way_to_mysql(stack, flaw.slow_mysql) as environment:
+            found: dict[str, dict[str, str]] = {}
+            for twin in TWINS:
+                stack.reset()
+                roles = ROLES_OF[twin]
+                stack.start(*roles, more=dict.fromkeys(roles, environment))
+                console.print(f"{SECONDS:g} s on {twin}")
+                found[twin] = flaw.show(stack, twin)
+                stack.stop_twin(twin)
+    table = Table("", *TWINS)
+    for line in found[NAIVE]:
+        table.add_row(line, found[NAIVE][line], found[ASYNC][line])
+    console.print(table)
+    console.print(f"{flaw.why} It is flaw {flaw.number} in naive_sync/ingest.py.")
+    return found
+
+
+@contextmanager
+def _way_to_mysql(stack: Stack, is_slow: bool) -> Iterator[dict[str, str]]:
+    """The environment with which a twin finds it."""
+    if not is_slow:
+        yield {}
+        return
+    proxy = Proxy(stack.settings.mysql_port)
+    try:
+        with proxy.troubled(SLOW):
+            yield {variable("mysql_port"): str(proxy.port)}
+    finally:
+        proxy.close()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser: argparse.ArgumentParser = MakeParser(prog="demo")
+    parser.add_argument("--flaw", required=True, choices=FLAWS, help="which one")
+    parser.add_argument("--run-dir", type=Path, default=RUN_DIR, help="folder for data and logs")
+    options = parser.parse_args(arguments)
+    console = Console(highlight=False)
+    try:
+        with interrupted_by_signals():
+            demonstrate(options.flaw, options.run_dir, console)
+    except StackError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("demo: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
