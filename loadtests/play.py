@@ -1,0 +1,51 @@
+"""`python -m loadtests.play`: Locust's web UI on what `make up` has started, to change the users at will."""
+
+import socket
+import subprocess
+import sys
+
+from loadtests.bootstrap import ROOT
+from loadtests.load.subjects import ASYNC, SUBJECTS, TWINS
+from loadtests.stack.roles import port_of
+from loadtests.stack.servers import LOOPBACK
+from loadtests.trial.options import MakeParser
+from shared.settings import load
+
+LOCUSTFILE = "loadtests/load/playing.py"
+WEB_PORT = 8089
+FAILED = 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = MakeParser(prog="load")
+    parser.add_argument("--users", type=int, default=50, help="to begin with")
+    parser.add_argument("--twin", choices=TWINS, default=ASYNC)
+    parser.add_argument("--web-port", type=int, default=WEB_PORT)
+    options = parser.parse_args(arguments)
+    _, port = port_of(SUBJECTS[options.twin], load())
+    with socket.socket() as probe:
+        if probe.connect_ex((LOOPBACK, port)):
+            print(f"load: {options.twin} does not run on port {port}; `make up` starts it", file=sys.stderr)
+            return FAILED
+    print(
+        f"load: http://{LOOPBACK}:{options.web_port} shows it, and changes the users; Ctrl-C ends it",
+        flush=True,
+    )
+    try:
+        command = [sys.executable, "-m", "locust", *words(options.users, port, options.web_port)]
+        return subprocess.run(command, cwd=ROOT, check=False).returncode
+    except KeyboardInterrupt:  # Locust gets it, too, and ends in order
+        return 0
+
+
+def words(users: int, port: int, web_port: int) -> list[str]:
+    """Return Locust's options."""
+    return [
+        *("--locustfile", LOCUSTFILE, "--host", f"http://{LOOPBACK}:{port}"),
+        *("--web-host", LOOPBACK, "--web-port", str(web_port), "--autostart"),
+        *("--users", str(users), "--spawn-rate", str(users), "--loglevel", "WARNING"),
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
