@@ -13,6 +13,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 
 from async_dedup import docs
 from async_dedup.buffer import Buffer
+from async_dedup.connection import SPARE_DESCRIPTORS, Connection
 from async_dedup.digest import digest_queue, enqueue_digest
 from async_dedup.dispatch import ERRORS, HotPathAPI, answer_error, read_body, read_head
 from async_dedup.group_buffer import GroupBuffer
@@ -44,6 +45,7 @@ def create_app() -> FastAPI:
     stores = Stores(settings, async_buffer)
     buffer = Buffer(settings)
     queue = digest_queue(settings, settings.redis_timeout)
+    Connection.spare_descriptors = SPARE_DESCRIPTORS + settings.pool_size
     ingest = Ingest(stores, lambda: enqueue_digest(queue))
 
     @asynccontextmanager

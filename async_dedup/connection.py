@@ -15,13 +15,15 @@ from shared.head import LINGER_BYTES, LINGER_SECONDS, body_ended, ends, too_slow
 HEAD_SECONDS = BODY_SECONDS = 10.0
 """In all, not from byte to byte: 256 KiB come in that time at 26 KB/s, and a trickle holds no connection."""
 SPARE_DESCRIPTORS = 64
-"""For whoever keeps events: no number of clients takes them."""
+"""For whoever keeps events, and what the process has anyway: no number of clients takes them."""
 UNREAD_SECONDS = 10.0
 """In which a client must take something of what it is owed."""
 
 
 class Connection(Framing):
     """For `uvicorn --http`."""
+
+    spare_descriptors = SPARE_DESCRIPTORS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -36,7 +38,7 @@ class Connection(Framing):
         super().connection_made(transport)
         self.flow = Flow(transport, lambda: bool(self.pipeline or self.rest))
         sweep_of(self.loop).add(self, self.loop.time())
-        if len(self.connections) > resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_DESCRIPTORS:
+        if len(self.connections) > resource.getrlimit(resource.RLIMIT_NOFILE)[0] - self.spare_descriptors:
             self.ended = True
             self.write_refused(ends(unavailable("There are too many connections")))
             self.transport.close()  # at once: to linger takes a descriptor

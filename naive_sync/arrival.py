@@ -1,60 +1,103 @@
-"""How much of a request has come: a thread gets it when it is whole, so that a slow client holds none."""
+"""How much of a request has come: a thread gets it when it is whole, so that a slow client holds none.
+
+It only tells when; what a request is, is the parser's to say. So whatever the parser refuses by what is there
+counts as whole, and is refused at once.
+"""
 
 import re
 
 from shared.event import MAX_BODY
 from shared.head import MAX_HEAD
 
-LONGEST_LINE = 8_192
-"""Of a chunk's size, with what may stand behind it."""
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,19})[ \t]*\r\n", re.IGNORECASE)
-_CODED = re.compile(rb"\r\ntransfer-encoding:[ \t]*(chunked)?", re.IGNORECASE)
-_SIZE = re.compile(rb"([0-9a-f]{1,16})[ \t]*(?:;|$)", re.IGNORECASE)
-_ASKS_FIRST = re.compile(rb"\r\nexpect:", re.IGNORECASE)
+_LONE_LF = re.compile(rb"(?<!\r)\n")
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*(\d{1,19})[ \t]*\r\n", re.IGNORECASE)
+_CODING = re.compile(rb"\r\ntransfer-encoding:[ \t]*(.*?)[ \t]*\r\n", re.IGNORECASE)
+_EXPECT = re.compile(rb"\r\nexpect:[ \t]*(.*?)[ \t]*\r\n", re.IGNORECASE)
+_HOST = re.compile(rb"\r\nhost:", re.IGNORECASE)
+_CHUNK = re.compile(rb"0*([0-9a-f]{1,16})[ \t]*(?:;|$)", re.IGNORECASE)
 
 
 class Arrival:
-    """Of one request. What is not plain HTTP is the parser's to judge: for that nothing more has to come."""
+    """Of one request, from what comes piece by piece; each byte is looked at once, but for a chunk's line."""
 
     def __init__(self) -> None:
         self.data = bytearray()
-        self._body = 0
+        self.asks_first = False
+        """Whether the client waits to be told to go on."""
+        self.is_too_long = False
+        """Whether more is announced than will ever be read."""
+        self._looked_at = 0
+        self._body: int | None = None
         """Where it begins, once the head is there."""
+        self._wanted: int | None = None
+        """Bytes of the body; None: it comes in chunks."""
         self._chunk = 0
-        """Where the next chunk begins."""
+        """Where the next chunk's line begins."""
+        self._decoded = 0
+        """Bytes of the chunks before it."""
+
+    @property
+    def has_begun(self) -> bool:
+        """Not by an empty line, which may stand between two requests."""
+        return bool(self.data.strip(b"\r\n"))
 
     def add(self, data: bytes) -> bool:
         """Return whether the parser can go on without waiting. `data` is empty where the client has ended."""
         self.data += data
-        return not data or self._is_whole()
-
-    def _is_whole(self) -> bool:
-        if not self._body:
-            start = len(self.data) - len(self.data.lstrip(b"\r\n"))
-            end = self.data.find(b"\r\n\r\n", start)
-            if end < 0:
-                return len(self.data) > MAX_HEAD or self.data.count(b"\n") != self.data.count(b"\r\n")
-            self._body = self._chunk = end + 4
-        head = self.data[: self._body]
-        if _ASKS_FIRST.search(head):
+        if not data or (self._body is None and self._is_head_refused()):
             return True
-        if coded := _CODED.search(head):
-            return not coded[1] or self._have_chunks_ended()
-        length = _LENGTH.search(head)
-        wanted = int(length[1]) if length else 0
-        return wanted > MAX_BODY or len(self.data) - self._body >= wanted
+        if self._body is None:
+            return False
+        if self._wanted is not None:
+            return len(self.data) - self._body >= self._wanted
+        return self._have_chunks_ended(self._body)
 
-    def _have_chunks_ended(self) -> bool:
-        while (line := self.data.find(b"\r\n", self._chunk)) >= 0:
-            size = _SIZE.match(self.data, self._chunk, line)
-            if not size or (length := int(size[1], 16)) > MAX_BODY:
-                return True
-            if length == 0:
-                return self._is_trailer_whole(line)
-            self._chunk = line + 2 + length + 2
-            if bytes(self.data[self._chunk - 2 : self._chunk]) not in (b"", b"\r", b"\r\n"):
-                return True
-        return len(self.data) - self._chunk > LONGEST_LINE or len(self.data) - self._body > 2 * MAX_BODY
+    def _is_head_refused(self) -> bool:
+        """Whether it is, or there is too much of it; takes from a head that is whole what the body needs."""
+        start = len(self.data) - len(self.data.lstrip(b"\r\n"))
+        if start == len(self.data):
+            return start > MAX_HEAD
+        end = self.data.find(b"\r\n\r\n", max(start, self._looked_at - 3))
+        stop = len(self.data) if end < 0 else end
+        if _LONE_LF.search(self.data, max(start, self._looked_at), stop) or stop - start > MAX_HEAD - 4:
+            return True
+        self._looked_at = len(self.data)
+        if end < 0:
+            return False
+        self._body = self._chunk = end + 4
+        return self._is_refused(bytes(self.data[start : end + 4]))
 
-    def _is_trailer_whole(self, line: int) -> bool:
-        return self.data.find(b"\r\n\r\n", line) >= 0 or len(self.data) - line > MAX_HEAD
+    def _is_refused(self, head: bytes) -> bool:
+        codings, lengths, expected = (found.findall(head) for found in (_CODING, _LENGTH, _EXPECT))
+        is_new = head.partition(b"\r\n")[0].endswith(b"HTTP/1.1")
+        if (
+            (is_new and not _HOST.search(head))
+            or (codings and (lengths or not is_new or codings[0].lower() != b"chunked"))
+            or (not lengths and b"\r\ncontent-length:" in head.lower())
+            or (expected and expected[0].lower() != b"100-continue")
+        ):
+            return True
+        self._wanted = None if codings else int(lengths[0]) if lengths else 0
+        self.is_too_long = (self._wanted or 0) > MAX_BODY
+        self.asks_first = is_new and bool(expected) and not self.is_too_long
+        return self.is_too_long
+
+    def _have_chunks_ended(self, body: int) -> bool:
+        while self._chunk <= len(self.data):
+            ended = bytes(self.data[self._chunk - 2 : self._chunk])
+            if self._decoded > MAX_BODY or (self._chunk > body and ended != b"\r\n"):
+                return True
+            line = self.data.find(b"\r\n", self._chunk)
+            if line < 0:
+                return len(self.data) - self._chunk > MAX_HEAD
+            chunk = _CHUNK.match(self.data, self._chunk, line)
+            if not chunk:
+                return True
+            size = int(chunk[1], 16)
+            behind = len(self.data) - line - 2
+            if size == 0:
+                return self.data.find(b"\r\n\r\n", line) >= 0 or behind > MAX_HEAD
+            if size + 2 > behind:
+                return self._decoded + min(size, behind) > MAX_BODY
+            self._chunk, self._decoded = line + 2 + size + 2, self._decoded + size
+        return False

@@ -1,12 +1,16 @@
-"""gunicorn's threaded worker, with the contract's answers where its parser answers by itself.
+"""gunicorn's threaded worker, with the contract's answers where it answers by itself, and its deadlines.
 
-Which requests are refused is `shared/head.py`'s rule, as in the async twin.
+What has not come whole waits in the loop that accepts, and so does a client that may still be sending after
+its last answer: neither holds a thread.
 """
 
+import resource
 import selectors
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -17,18 +21,15 @@ from gunicorn.http.errors import (  # type: ignore[import-untyped]
     LimitRequestHeaders,
     ParseException,
 )
-from gunicorn.http.message import Request  # type: ignore[import-untyped]
-from gunicorn.http.parser import RequestParser  # type: ignore[import-untyped]
-from gunicorn.http.unreader import SocketUnreader  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
 
 from naive_sync.arrival import Arrival
-from shared.answer import JSON, Refused
+from naive_sync.framing import BoundedParser
+from shared.answer import JSON, Refused, unavailable
 from shared.head import (
     LINGER_BYTES,
     LINGER_SECONDS,
-    MAX_HEAD,
-    check_request,
+    ends,
     expectation_failed,
     head_too_large,
     not_http,
@@ -39,151 +40,173 @@ REQUEST_SECONDS = UNREAD_SECONDS = 10.0
 """For a request to come, in all, and for a client to take something of its answer."""
 RECEIVED = 65_536
 """Bytes of one read."""
-MAX_LENGTH = 2**64 - 1
-"""Of a Content-Length, as the async twin's parser has it."""
+MOST_HELD = 64 * 1024 * 1024
+"""Bytes of requests that have not come whole, of all clients."""
+SPARE_DESCRIPTORS = 200
+"""For MySQL's connections, files and the process itself: no number of clients takes them."""
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class BoundedRequest(Request):  # type: ignore[misc]
-    """Reads no more of a head than the contract allows, and trusts no header of a proxy."""
+class PatientSocket(socket.socket):
+    """Sends as long as the client takes something."""
 
-    headers: list[tuple[str, str]]
-    must_close: bool
-    version: tuple[int, int]
-
-    def parse(self, unreader: Any) -> bytes:
-        head, skipped = bytearray(), 0
-        while (end := head.find(b"\r\n\r\n")) < 0 and skipped + len(head) <= MAX_HEAD:
-            self.read_into(unreader, head, stop=not head)
-            skipped += len(head) - len(head := head.lstrip(b"\r\n"))
-            if head.count(b"\n") != head.count(b"\r\n"):
-                break  # no head ends like that: gunicorn says so at once
-        if end > MAX_HEAD - 4 or (end < 0 and skipped + len(head) > MAX_HEAD):
-            raise LimitRequestHeaders("head")
-        unreader.unread(bytes(head))
-        rest: bytes = super().parse(unreader)
-        self._check()
-        self.max_buffer_headers = MAX_HEAD  # of trailers, from here on
-        self.headers = [header for header in self.headers if header[0] != "UPGRADE"]  # we speak nothing else
-        return rest
-
-    def _check(self) -> None:
-        headers = [(name.lower(), value) for name, value in self.headers]
-        check_request(self.method, ".".join(map(str, self.version)), self.uri, headers)
-        length = dict(headers).get("content-length", "0")
-        if not (length.isascii() and length.isdigit() and int(length) <= MAX_LENGTH):
-            raise not_http()
-
-    def should_close(self) -> bool:
-        """gunicorn by itself reads one header with one option."""
-        values = (value for name, value in self.headers if name == "CONNECTION")
-        options = {option.strip().lower() for value in values for option in value.split(",")}
-        return (
-            self.must_close or "close" in options or (self.version < (1, 1) and "keep-alive" not in options)
-        )
-
-    def _peer_trusted_for_forwarded(self) -> tuple[dict[str, str], list[str]]:
-        return {}, []
-
-
-class TimedUnreader(SocketUnreader):  # type: ignore[misc]
-    """Reads until the time of the request is over, not from byte to byte."""
-
-    sock: socket.socket
-    mxchunk: int
-    until = 0.0
-    arrived = b""
-    """What the loop has read."""
-
-    def chunk(self, size_hint: int | None = None) -> bytes:
-        """Raises TimeoutError."""
-        if self.arrived:
-            data, self.arrived = self.arrived[: self.mxchunk], self.arrived[self.mxchunk :]
-            return data
-        self.sock.settimeout(max(self.until - time.monotonic(), 0.001))
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Raises TimeoutError where it takes nothing for UNREAD_SECONDS."""
+        before, rest = self.gettimeout(), memoryview(data)
+        self.settimeout(UNREAD_SECONDS)
         try:
-            return bytes(super().chunk(size_hint))
+            while rest:
+                rest = rest[self.send(rest, flags) :]
         finally:
-            self.sock.settimeout(UNREAD_SECONDS)
-
-    def put_back(self) -> None:
-        """Where gunicorn looks for the next request."""
-        rest, self.arrived = self.take_buffered() + self.arrived, b""
-        self.unread(rest)
-
-
-class BoundedParser(RequestParser):  # type: ignore[misc]
-    mesg_class = BoundedRequest
-
-    def __init__(self, cfg: Any, sock: socket.socket, address: Any) -> None:
-        super().__init__(cfg, sock, address)
-        self.unreader = TimedUnreader(sock)
-        self.arrival = Arrival()
+            self.settimeout(before)
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """For `gunicorn --worker-class`. What has not come whole waits in the loop that accepts."""
+    """For `gunicorn --worker-class`."""
 
     wsgi: Callable[..., Iterable[bytes]]
+    worker_connections: int
+    pending_conns: deque[TConn]
+    nr_conns: int
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_DESCRIPTORS
+        self.worker_connections = max(min(self.worker_connections, most), 1)
+        self.lingering: deque[TConn] = deque()
+        self.held = 0
 
     def load_wsgi(self) -> None:
         super().load_wsgi()
         self.wsgi = announcing(self.wsgi)
 
+    # --- in the loop ---
+
     def enqueue_req(self, conn: TConn) -> None:
+        """A request may begin: the connection is new, was idle, or has more to read."""
         if conn.parser is None:
+            conn.sock = PatientSocket(fileno=conn.sock.detach())
             conn.parser = BoundedParser(self.cfg, conn.sock, conn.client)
         parser = conn.parser
-        parser.arrival = Arrival()
+        parser.arrival, parser.unreader.continued = Arrival(), False
         begun: bytes = parser.unreader.take_buffered()
         conn.timeout = time.monotonic() + REQUEST_SECONDS
         conn.sock.setblocking(False)
-        if (begun and parser.arrival.add(begun)) or self._have_read(conn):
+        self.held += len(begun)
+        if (begun and parser.arrival.add(begun)) or self._has_come(conn):
             self._hand_over(conn)
         else:
             self.pending_conns.append(conn)
-            ready = partial(self.on_pending_socket_readable, conn)
-            self.poller.register(conn.sock, selectors.EVENT_READ, ready)
+            self._await(conn, self.on_pending_socket_readable)
 
-    def on_pending_socket_readable(self, conn: TConn, client: socket.socket) -> None:
-        if self._have_read(conn):
-            self.poller.unregister(client)
-            self.pending_conns.remove(conn)
+    def on_pending_socket_readable(self, conn: TConn, client: socket.socket) -> None:  # noqa: ARG002
+        if self._has_come(conn):
+            self._forget_pending(conn)
             self._hand_over(conn)
+        elif self.held > MOST_HELD:
+            self._forget_pending(conn)
+            self._refuse(conn, ends(unavailable("Too much is on its way")))
 
-    def _have_read(self, conn: TConn) -> bool:
+    def _has_come(self, conn: TConn) -> bool:
         """Whether a thread can go on with it."""
+        arrival: Arrival = conn.parser.arrival
         try:
-            return bool(conn.parser.arrival.add(conn.sock.recv(RECEIVED)))
+            data = conn.sock.recv(RECEIVED)
         except BlockingIOError:
             return False
         except OSError:
             return True  # the thread finds the same, and ends it
+        self.held += len(data)
+        has_come = arrival.add(data)
+        if arrival.asks_first and not has_come and not conn.parser.unreader.continued:
+            with suppress(OSError):  # it is gone, which shows at the next read
+                conn.sock.send(CONTINUE)
+            conn.parser.unreader.continued = True
+        return has_come
 
     def _hand_over(self, conn: TConn) -> None:
-        conn.parser.unreader.arrived = bytes(conn.parser.arrival.data)
-        conn.parser.unreader.until = conn.timeout
+        parser = conn.parser
+        self.held -= len(parser.arrival.data)
+        parser.unreader.arrived, parser.arrival.data = bytes(parser.arrival.data), bytearray()
+        parser.unreader.until = conn.timeout
         conn.data_ready = True
         super().enqueue_req(conn)
 
-    def murder_pending(self) -> None:
-        for conn in self.pending_conns:
-            if conn.timeout > time.monotonic():
-                break
-            if conn.parser.arrival.data:
-                with suppress(OSError):  # it is gone, or takes nothing
-                    conn.sock.send(_written(too_slow()))
-        super().murder_pending()
+    def _refuse(self, conn: TConn, refused: Refused) -> None:
+        self.held -= len(conn.parser.arrival.data)
+        with suppress(OSError):  # it is gone, or takes nothing
+            conn.sock.send(_written(refused))
+        self._linger(conn)
 
-    def handle_request(self, req: Any, conn: TConn) -> object:
-        conn.sock.settimeout(UNREAD_SECONDS)
-        return super().handle_request(req, conn)
+    def finish_request(self, conn: TConn, future: "Future[object]") -> None:
+        if future.cancelled() or future.exception() or future.result() is not False:
+            super().finish_request(conn, future)
+        else:
+            self._linger(conn)
+
+    def _linger(self, conn: TConn) -> None:
+        """Nothing more is sent; the client may still be sending, and must not lose its answer over it."""
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+            conn.sock.setblocking(False)
+        except OSError:  # it is gone
+            self._close(conn)
+            return
+        conn.timeout, conn.dropped = time.monotonic() + LINGER_SECONDS, 0
+        self.lingering.append(conn)
+        self._await(conn, self._drop)
+
+    def _drop(self, conn: TConn, client: socket.socket) -> None:
+        try:
+            data = client.recv(RECEIVED)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        conn.dropped += len(data)
+        if not data or conn.dropped > LINGER_BYTES:
+            self._part_with(conn)
+
+    def _part_with(self, conn: TConn) -> None:
+        self.lingering.remove(conn)
+        self.poller.unregister(conn.sock)
+        self._close(conn)
+
+    def _close(self, conn: TConn) -> None:
+        self.nr_conns -= 1
+        conn.close()
+
+    def _await(self, conn: TConn, then: Callable[[TConn, socket.socket], None]) -> None:
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(then, conn))
+
+    def _forget_pending(self, conn: TConn) -> None:
+        self.pending_conns.remove(conn)
+        self.poller.unregister(conn.sock)
+
+    def murder_pending(self) -> None:
+        """gunicorn's name; it is called once a second. Both deques are in the order of their deadlines."""
+        now = time.monotonic()
+        while self.pending_conns and self.pending_conns[0].timeout <= now:
+            conn = self.pending_conns[0]
+            self._forget_pending(conn)
+            if conn.parser.arrival.has_begun:
+                self._refuse(conn, too_slow())
+            else:
+                self.held -= len(conn.parser.arrival.data)
+                self._close(conn)
+        while self.lingering and self.lingering[0].timeout <= now:
+            self._part_with(self.lingering[0])
+
+    # --- in a thread ---
 
     def handle(self, conn: TConn) -> object:
         goes_on: object = super().handle(conn)
         conn.parser.unreader.put_back()
-        if goes_on is False:
-            linger(conn.sock)
         return goes_on
+
+    def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
+        """To read what nobody wants would hold the thread."""
+        return not conn.parser.arrival.is_too_long and bool(super()._keepalive_after(conn, keepalive))
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         refused = _refused(exc)
@@ -205,25 +228,6 @@ def announcing(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[by
         return app(environ, start)
 
     return wsgi
-
-
-def linger(sock: socket.socket) -> None:
-    """Nothing more is sent; the client may still be sending, and must not lose its answer over it.
-
-    Done by the thread of the request: gunicorn does it in its only thread that accepts.
-    """
-    deadline, dropped = time.monotonic() + LINGER_SECONDS, 0
-    try:
-        sock.setblocking(True)
-        sock.shutdown(socket.SHUT_WR)
-        while dropped < LINGER_BYTES and (left := deadline - time.monotonic()) > 0:
-            sock.settimeout(left)
-            if not (data := sock.recv(65_536)):
-                break
-            dropped += len(data)
-        sock.shutdown(socket.SHUT_RD)
-    except OSError:
-        return  # it is gone
 
 
 def _refused(error: Exception) -> Refused | None:

@@ -9,12 +9,13 @@ from loadtests.bootstrap import ROOT
 
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 OPTIONS = ("--disable-pip", "--require-hashes", "--progress-spinner=off", "--format=json")
+NOBODY = '{"dependencies": []}'
 PATIENCE = 120.0
 """Seconds."""
 
 
 def main() -> int:
-    """Exit status: 0, also where nobody could be asked; 1: a package has a known vulnerability."""
+    """Exit status: 0, also where nobody can be asked; 1: a package has a known vulnerability; 2: it fails."""
     files = [word for name in LOCKS for word in ("--requirement", str(ROOT / name))]
     try:
         ended = subprocess.run(
@@ -24,9 +25,13 @@ def main() -> int:
             timeout=PATIENCE,
             check=False,
         )
-        told = json.loads(ended.stdout)
-    except (subprocess.TimeoutExpired, json.JSONDecodeError):
-        told = {"dependencies": []}
+        told = json.loads(ended.stdout or NOBODY)
+    except subprocess.TimeoutExpired:
+        told = json.loads(NOBODY)
+    else:
+        if not ended.stdout and "onnection" not in ended.stderr:
+            print(f"audit: {ended.stderr}", file=sys.stderr)
+            return 2
     lines, asked = found(told)
     print("\n".join(lines) or f"audit: {asked} packages without a known vulnerability")
     if not asked:

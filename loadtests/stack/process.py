@@ -41,6 +41,8 @@ def spawn(
     parent = os.getpid()
 
     def prepare() -> None:
+        # Python ignores it, and undoes that in a child. A write beyond a limit is to fail, as on a full disk.
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         if _libc is not None:
             _libc.prctl(_PR_SET_PDEATHSIG, orphaned)
             if os.getppid() != parent:  # it died before the line above

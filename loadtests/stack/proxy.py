@@ -88,6 +88,12 @@ class Proxy:
             for end in ends:
                 end.transport.abort()
 
+    async def _wait(self, trouble: Trouble, seconds: float) -> None:
+        """No longer than the trouble lasts."""
+        ends = self._loop.time() + seconds
+        while self.trouble is trouble and (left := ends - self._loop.time()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(min(left, STEP))
+
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way) -> None:
         with suppress(OSError):
             while data := await reader.read(CHUNK):
@@ -98,6 +104,8 @@ class Proxy:
                     writer.write(data[: len(data) // 2])
                     await writer.drain()
                     return
-                await asyncio.sleep(trouble.delay + len(data) / (trouble.bytes_per_second or float("inf")))
+                await self._wait(
+                    trouble, trouble.delay + len(data) / (trouble.bytes_per_second or float("inf"))
+                )
                 writer.write(data)
                 await writer.drain()

@@ -54,9 +54,12 @@ class Driver:
             self.knee = found.value
 
     def _offer(self, rate: float) -> None:
-        # Each step has unique events of its own: they would be repeated ones to the twin otherwise.
-        self._add(Load(at_rate(rate, step_seconds(rate)), self.seed, part=f"step{len(self.levels) + 1}-"))
+        self.probe(at_rate(rate, step_seconds(rate)))
         self.levels[-1]["profile"] = "knee"
+
+    def probe(self, profile: Profile) -> None:
+        """One of several; with events of its own, which would be repeated ones to the twin otherwise."""
+        self._add(Load(profile, self.seed, part=f"step{len(self.levels) + 1}-"))
 
     def _add(self, load: Load) -> Timeline:
         record = self._generate(load)

@@ -166,6 +166,17 @@ HALVES = {
     "half a head": head(JSON)[:-2],
     "half a body": head(JSON, "Content-Length: 9") + b"{",
     "half a chunk": head(JSON, CHUNKED) + b"5\r\n{",
+    "an empty line": b"\r\n",
+    "a lone LF": b"\n",
+    "half a head behind an empty line": b"\n" + head(JSON)[:-2],
+    "a chunk that is too large": head(JSON, CHUNKED) + b"40001\r\n{",
+    "a chunk's size of 17 digits": head(JSON, CHUNKED) + b"00000000000000005\r\n{",
+    "a length of 20 digits": head(JSON, "Content-Length: 00000000000000000018") + b"{",
+    "who asks first": head(JSON, "Content-Length: 9", "Expect: 100-continue"),
+    "a long extension": head(JSON, CHUNKED) + b"5;a=" + b"x" * 8_300,
+    "long trailers": head(JSON, CHUNKED) + b"0\r\nX-Long: " + b"x" * 16_000,
+    "no HTTP": b"garbage\r\n\r\n",
+    "a body that nobody reads": head("Content-Length: 300000").replace(b"POST", b"GET"),
 }
 
 

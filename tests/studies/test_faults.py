@@ -122,7 +122,7 @@ def setup(stack: Stack) -> Iterator[Shared]:
 @pytest.mark.parametrize("name", SHORT)
 def test_a_fault_loses_and_doubles_nothing(setup: Shared, name: str) -> None:
     found = campaign(setup, name, times=3)[0]
-    assert (found["lost"], found["doubled"], found["wrong"]) == (0, 0, [])
+    assert (found["lost"], found["doubled"], found["wrong_rows"]) == (0, 0, [])
     assert found["acknowledged"] > 0
 
 
@@ -132,7 +132,7 @@ def test_the_page_sums_up_and_says_who_was_late() -> None:
         "about": FAULTS["kill-api"].about,
         **{"twin": "async_dedup", "keeps": True},
         **{"times": 50, "seed": 1, "acknowledged": 1_000, "unknown": 3, "refused": 40},
-        **{"lost": 0, "doubled": 0, "wrong": [], "longest_silence": 1.25, "recovery": 0.9, "drain": 2.0},
+        **{"lost": 0, "doubled": 0, "wrong": 0, "longest_silence": 1.25, "recovery": 0.9, "drain": 2.0},
     }
     late = made | {"fault": "kill-redis", "recovery": 6.0, "lost": 2, "acknowledged": 500}
     naive = made | {"twin": "naive_sync", "lost": 7}

@@ -22,7 +22,6 @@ DISTINCT = 10**9
 """Fingerprints that repeated events are drawn from: next to none comes twice."""
 DRAIN_LIMIT = 600.0
 PROBE_RATE, PROBE_SECONDS = 200.0, 8.0
-MOST_PROBES = 20
 
 
 class Outage(NamedTuple):
@@ -64,23 +63,22 @@ def outlast(setup: Setup, name: str) -> Outcome:
         emptied(stack).dispose()
         stack.start_twin(ASYNC)
         driver = Driver(stack, stack.base_url(ASYNC), setup.options.seed, setup.display.load)
-        before, after = _probe(driver), list[float]()
+        buffer, before, after = Buffer(stack.settings), _probe(driver), list[float]()
         with watched(stack) as peak:
             stack.kill("mysql")
             driver.run(at_rate(planned.rate, planned.seconds), Mix(DISTINCT, trace_bytes=planned.trace_bytes))
             states = _states(stack)
             stack.start("mysql")
             began = time.monotonic()
-            while not _is_drained(stack):
+            while not _is_drained_soon(stack, buffer):
                 if time.monotonic() - began > DRAIN_LIMIT:
                     raise TrialFailed(f"the backlog is not gone after {DRAIN_LIMIT:.0f} s")
-                if len(after) < MOST_PROBES:
-                    after.append(_probe(driver))
                 setup.display.step(f"{name}: draining for {time.monotonic() - began:.0f} s")
+                after.append(_probe(driver))
             drain = time.monotonic() - began
         after.append(_probe(driver))
-        while not _is_drained(stack):
-            time.sleep(0.1)
+        while not _is_drained_soon(stack, buffer):
+            pass
         with connect(stack.settings) as mysql:
             counts = reconcile(driver.acknowledged, driver.unanswered, Table(mysql).counts())
         stack.stop_twin(ASYNC)
@@ -101,14 +99,20 @@ def outlast(setup: Setup, name: str) -> Outcome:
 
 def _probe(driver: Driver) -> float:
     """The p95 of new requests, in ms; without an answer all of the time."""
-    driver.run(at_rate(PROBE_RATE, PROBE_SECONDS))
+    driver.probe(at_rate(PROBE_RATE, PROBE_SECONDS))
     return driver.levels[-1]["latency_ms"]["p95"] or PROBE_SECONDS * 1_000
 
 
-def _is_drained(stack: Stack) -> bool:
-    state = Buffer(stack.settings).state()
-    left = state.fingerprints + state.batches + state.first_events
-    return not left and not spool.files(stack.settings.spool_folder)
+def _is_drained_soon(stack: Stack, buffer: Buffer) -> bool:
+    """Within the time that counts have until the next flush: longer, and there is a backlog."""
+    deadline = time.monotonic() + stack.settings.flush_interval + 1
+    while time.monotonic() < deadline:
+        state = buffer.state()
+        left = state.fingerprints + state.batches + state.first_events
+        if not left and not spool.files(stack.settings.spool_folder):
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def _states(stack: Stack) -> list[str]:

@@ -84,7 +84,7 @@ def _soak(each: dict[str, Any]) -> str:
 
 {each["seconds"] / 60:.0f} minutes, {times} faults of {len(each["faults"])} kinds.
 {each["acknowledged"]:,} events were acknowledged, {each["unknown"]:,} answered 503 or not at all:
-{each["lost"]:,} lost, {each["doubled"]:,} doubled, {len(each["wrong"])} wrong rows. After a fault the next
+{each["lost"]:,} lost, {each["doubled"]:,} doubled, {each["wrong"]:,} wrong rows. After a fault the next
 event went through within {number(each["recovery"], 1)} s.
 
 {table(["what is held", "first third, median", "last third, median", "after the drain"], rows)}

@@ -27,7 +27,7 @@ class Soak(TypedDict):
     refused: int
     lost: int
     doubled: int
-    wrong: list[str]
+    wrong: int
     recovery: float
     """Seconds from the end of a fault to the next acknowledgement; the longest."""
     held: list[tuple[float, Held]]
@@ -66,7 +66,7 @@ def soak(setup: Setup, seconds: float = SECONDS) -> Soak:
         "refused": history.totals["refused"],
         "lost": verdict.lost,
         "doubled": verdict.doubled,
-        "wrong": verdict.wrong[:10],
+        "wrong": len(verdict.wrong),
         "recovery": recovery,
         "held": held,
     }

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 import psutil
@@ -71,10 +72,10 @@ def watched(stack: Stack) -> Iterator[Peak]:
         while not end.wait(EVERY):
             peak.add(look(stack, buffer))
 
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield peak
-    finally:
-        end.set()
-        thread.join()
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch)
+        try:
+            yield peak
+        finally:
+            end.set()
+        watching.result()  # a look that failed must not pass for one that found little

@@ -45,7 +45,9 @@ class Campaign(TypedDict):
     refused: int
     lost: int
     doubled: int
-    wrong: list[str]
+    wrong: int
+    wrong_rows: list[str]
+    """The first few of them."""
     longest_silence: float
     """Seconds without an acknowledgement, the fault's own duration included."""
     recovery: float
@@ -90,7 +92,8 @@ def _campaign(setup: Setup, world: World, fault: Fault, times: int) -> Campaign:
         "refused": history.totals["refused"],
         "lost": verdict.lost,
         "doubled": verdict.doubled,
-        "wrong": verdict.wrong[:10],
+        "wrong": len(verdict.wrong),
+        "wrong_rows": verdict.wrong[:10],
         "longest_silence": longest_silence(history.answers),
         "recovery": recovery,
         "drain": time.monotonic() - ended,

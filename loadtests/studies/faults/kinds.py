@@ -78,7 +78,10 @@ KILLS = (
     ),
     Fault("freeze-mysql", "SIGSTOP of MySQL, shorter than its time-out", frozen(MYSQL), FOR_A_WHILE, BOTH),
     Fault(
-        "freeze-mysql-long", "SIGSTOP of MySQL, longer than its time-out", frozen(MYSQL), LONGER_THAN_TIMEOUT
+        "freeze-mysql-long",
+        "no Redis, and SIGSTOP of MySQL, longer than its time-out",
+        processes.without_redis(frozen(MYSQL)),
+        LONGER_THAN_TIMEOUT,
     ),
 )
 STEPS = (
@@ -132,7 +135,7 @@ OF_MYSQL = (
     Fault(
         "no-connections",
         "MySQL has no connection left",
-        mysql_set("max_connections", "10", "300"),
+        servers.no_connection_left,
         FOR_A_WHILE,
         BOTH,
     ),
@@ -174,8 +177,8 @@ BETWEEN = tuple(
     for name, about, trouble in _TROUBLES
 )
 OF_DISKS = (
-    Fault("disk-redis", "Redis's disk full in the middle of a write", disk.full(REDIS)),
-    Fault("disk-mysql", "MySQL's disk full", disk.full(MYSQL), twins=BOTH),
+    Fault("disk-redis", "Redis's disk full: what it writes fails", disk.full(REDIS), FOR_A_WHILE),
+    Fault("disk-mysql", "MySQL's disk full: what it writes fails", disk.full(MYSQL), FOR_A_WHILE, BOTH),
     Fault("disk-spool", "no store, and the spool's disk full", disk.full_for_spool, BRIEFLY),
     Fault("sync-spool", "no store, and the spool can't be synced", disk.spool_not_synced, BRIEFLY),
     Fault("descriptors", "the API has no descriptor left", disk.no_descriptor_left, FOR_A_WHILE),

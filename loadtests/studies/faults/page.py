@@ -60,10 +60,9 @@ Those that only Redis had are lost. From an older file what MySQL has got since 
 
 
 def _verdict(kinds: list[dict[str, Any]]) -> str:
-    times, acknowledged, lost, doubled = (
-        sum(each[name] for each in kinds) for name in ("times", "acknowledged", "lost", "doubled")
+    times, acknowledged, lost, doubled, wrong = (
+        sum(each[name] for each in kinds) for name in ("times", "acknowledged", "lost", "doubled", "wrong")
     )
-    wrong = sum(len(each["wrong"]) for each in kinds)
     late = [each["fault"] for each in kinds if each["recovery"] > RECOVERY]
     slow = (
         f" Not up again within {RECOVERY:g} s: {', '.join(late)}."
@@ -85,7 +84,7 @@ def _row(each: dict[str, Any]) -> list[object]:
         each["about"],
         each["times"],
         *counts,
-        len(each["wrong"]),
+        each["wrong"],
         unknown,
         refused,
         *seconds,

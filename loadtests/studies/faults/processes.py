@@ -1,8 +1,7 @@
 """Processes killed, ended, frozen, at a moment that is drawn or at a named step; and many of a kind."""
 
-import os
-import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,6 +13,7 @@ from loadtests.load.subjects import ASYNC
 from loadtests.stack import StackError, process
 from loadtests.studies.faults.steps import REPLAY, REPLAY_INTO_REDIS, environment
 from loadtests.studies.faults.world import API, MYSQL, REDIS, SCHEDULER, WORKER, Hold, World
+from loadtests.trial.generator import TrialFailed
 from shared.settings import variable
 
 STORES = (REDIS, MYSQL)
@@ -46,12 +46,24 @@ def ended(name: str) -> Hold:
 def frozen(name: str) -> Hold:
     @contextmanager
     def hold(world: World) -> Iterator[None]:
-        pid = world.pid(name)
-        os.kill(pid, signal.SIGSTOP)
+        parent = psutil.Process(world.pid(name))
+        family = [parent, *parent.children(recursive=True)]  # of gunicorn the parent serves nobody
+        for each in family:
+            each.suspend()
         try:
             yield
         finally:
-            os.kill(pid, signal.SIGCONT)
+            for each in family:
+                each.resume()
+
+    return hold
+
+
+def without_redis(hold_other: Hold) -> Hold:
+    @contextmanager
+    def hold(world: World) -> Iterator[None]:
+        with killed(REDIS)(world), hold_other(world):
+            yield
 
     return hold
 
@@ -117,14 +129,17 @@ API_PROCESSES, WORKERS, SCHEDULERS = 4, 4, 2
 def many(world: World) -> Iterator[None]:
     """Beside the one of each that the twin has; the API's processes are a setting."""
     ports = {WORKER: variable("worker_metrics_port"), SCHEDULER: variable("scheduler_metrics_port")}
+    children: list[subprocess.Popen[bytes]] = []
     with ExitStack() as end:
         for name, more in ((WORKER, WORKERS - 1), (SCHEDULER, SCHEDULERS - 1)):
             for _ in range(more):
                 own = world.stack.environment() | {ports[name]: str(_free_port())}
                 command = [sys.executable, "-m", f"{ASYNC}.{name}"]
-                child = process.spawn(command, world.stack.log_path(name), own, None)
-                end.callback(process.kill, child)
+                children.append(process.spawn(command, world.stack.log_path(name), own, None))
+                end.callback(process.kill, children[-1])
         yield
+        if ended := [child.args for child in children if child.poll() is not None]:
+            raise TrialFailed(f"ended by themselves: {ended}")
 
 
 @contextmanager

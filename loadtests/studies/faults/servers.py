@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import pymysql
 import redis
@@ -87,6 +87,26 @@ def connections_killed(world: World) -> Iterator[None]:
             with suppress(pymysql.err.Error):  # it has just ended by itself
                 cursor.execute(f"KILL {int(number)}")
     yield
+
+
+@contextmanager
+def no_connection_left(world: World) -> Iterator[None]:
+    """The twin's are killed, and others have all that may be had."""
+    settings = world.stack.settings
+    with world.mysql_root() as cursor, ExitStack() as held:
+        cursor.execute("SET GLOBAL max_connections = 10")
+        held.callback(cursor.execute, "SET GLOBAL max_connections = 300")
+        with connections_killed(world), suppress(pymysql.err.OperationalError):
+            while True:  # until there are too many
+                held.enter_context(
+                    pymysql.connect(
+                        host=settings.mysql_host,
+                        port=settings.mysql_port,
+                        user=settings.mysql_user,
+                        password=settings.mysql_password,
+                    )
+                )
+        yield
 
 
 def mysql_set(name: str, value: str, normal: str) -> Hold:
