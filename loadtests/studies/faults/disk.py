@@ -24,13 +24,15 @@ def _limited(pid: int, what: int, most: int) -> Iterator[None]:
 
 
 def full(server: str) -> Hold:
-    """What it writes beyond 4 KB of a file fails. It may end of it, as a Redis does that has to sync."""
+    """What it writes beyond 4 KB of a file fails. It may end of it, or never be well again: it begins anew."""
 
     @contextmanager
     def hold(world: World) -> Iterator[None]:
         with _limited(world.pid(server), resource.RLIMIT_FSIZE, 4_096):
             yield
-        world.start(server)  # does nothing to one that runs
+        if world.is_alive(server):
+            world.kill(server)
+        world.start(server)
 
     return hold
 
