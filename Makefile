@@ -6,7 +6,7 @@ RUN := .venv/bin/python -m
 unexport $(filter PYTHON%,$(.VARIABLES))
 
 # A misspelt variable would silently mean the default. What begins with TWINS_ is a setting (shared/settings.py).
-VARIABLES := PYTHON PROFILE PAIRS SEED TWINS HOST PARTS KNEES FAULTS TIMES FLAW USERS TWIN A B THRESHOLD
+VARIABLES := PYTHON PROFILE PAIRS SEED TWINS HOST PARTS KNEES FAULTS TIMES FLAW USERS N A B THRESHOLD
 given = $(foreach each,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(each)))),$(each)))
 UNKNOWN := $(filter-out $(VARIABLES) TWINS_% MAKE% SHELL -%,$(given))
 ifneq ($(UNKNOWN),)
@@ -15,7 +15,7 @@ $(error no such variable: $(firstword $(UNKNOWN))$(shell $(PYTHON) -c '$(NEAREST
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-observability bench ladder limits growth faults endurance report compare dashboards dashboards-check openapi schema demo load up down status compose-up compose-bench compose-down test check format lock clean
+.PHONY: help setup setup-dev setup-observability bench ladder limits growth faults endurance report compare dashboards dashboards-check openapi schema demo load lab labs lab-reset up down status compose-up compose-bench compose-down test check format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s  %s\n", $$1, $$2 }' Makefile
@@ -88,8 +88,17 @@ schema: setup ## write the JSON Schema of results.json again
 demo: setup ## show a flaw of the naive twin, beside the async one (FLAW=lost-update, duplicate-key, pool-exhaustion, hot-path)
 	@$(RUN) loadtests.demo --flaw $(or $(FLAW),lost-update)
 
-load: setup ## send the profile's events to what `make up` started; Locust's web UI changes the users (USERS=50 TWIN=async_dedup)
-	@$(RUN) loadtests.play $(if $(USERS),--users $(USERS)) $(if $(TWIN),--twin $(TWIN))
+load: setup ## send the profile's events to what `make up` started; Locust's web UI changes the users (USERS=50 TWINS=async_dedup)
+	@$(RUN) loadtests.play $(if $(USERS),--users $(USERS)) $(if $(TWINS),--twins $(TWINS))
+
+lab: setup ## go through a lab of the workshop; what was done is kept (N=1)
+	@$(RUN) loadtests.labs --n $(or $(N),1)
+
+labs: setup ## list the labs, with what is done
+	@$(RUN) loadtests.labs
+
+lab-reset: setup ## forget what was done (N=1, or all)
+	@$(RUN) loadtests.labs --reset $(if $(N),--n $(N))
 
 up: setup ## start both twins and leave them running
 	@$(RUN) loadtests.stack up

@@ -7,21 +7,16 @@ both twins get the same requests. Figures of speed are the benchmark's.
 import argparse
 import sys
 import threading
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from statistics import quantiles
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.table import Table
 
 from loadtests.bootstrap import ROOT
+from loadtests.load.at_once import by_all
 from loadtests.load.subjects import ASYNC, NAIVE, TWINS
 from loadtests.stack import Stack, StackError
 from loadtests.stack.process import interrupted_by_signals
@@ -30,7 +25,6 @@ from loadtests.stack.roles import ROLES_OF
 from loadtests.trial.options import MakeParser
 from loadtests.trial.reconcile import Table as Issues
 from loadtests.trial.reconcile import connect, drain
-from shared.event import PATH, Event
 from shared.fingerprint import fingerprint
 from shared.settings import load, variable
 
@@ -55,7 +49,7 @@ class Flaw(NamedTuple):
 
 def lost_update(stack: Stack, twin: str) -> dict[str, str]:
     message = "the same error, from everybody"
-    answers = _by_all(stack.base_url(twin), lambda _: message)
+    answers = by_all(stack.base_url(twin), CLIENTS, SECONDS, lambda _: message)
     with connect(stack.settings) as mysql:
         table = Issues(mysql)
         drain(table, answers.statuses[200], 0, SETTLE_SECONDS)
@@ -69,12 +63,14 @@ def lost_update(stack: Stack, twin: str) -> dict[str, str]:
 
 def duplicate_key(stack: Stack, twin: str) -> dict[str, str]:
     """Every client sends the same new errors in the same order, so that they meet."""
-    answers = _by_all(stack.base_url(twin), lambda number: f"new error {number} of {twin}")
+    answers = by_all(stack.base_url(twin), CLIENTS, SECONDS, lambda number: f"new error {number} of {twin}")
     return {"answered 200": f"{answers.statuses[200]:,}", "answered 500": f"{answers.statuses[500]:,}"}
 
 
 def pool_exhaustion(stack: Stack, twin: str) -> dict[str, str]:
-    answers = _by_all(stack.base_url(twin), lambda number: f"pool {number % 50} {threading.get_ident()}")
+    answers = by_all(
+        stack.base_url(twin), CLIENTS, SECONDS, lambda number: f"pool {number % 50} {threading.get_ident()}"
+    )
     return {
         "answered 200": f"{answers.statuses[200]:,}",
         "answered 503": f"{answers.statuses[503]:,}",
@@ -83,7 +79,12 @@ def pool_exhaustion(stack: Stack, twin: str) -> dict[str, str]:
 
 
 def hot_path(stack: Stack, twin: str) -> dict[str, str]:
-    answers = _by_all(stack.base_url(twin), lambda number: f"hot path {number % 50} {threading.get_ident()}")
+    answers = by_all(
+        stack.base_url(twin),
+        CLIENTS,
+        SECONDS,
+        lambda number: f"hot path {number % 50} {threading.get_ident()}",
+    )
     return {"answered 200": f"{answers.statuses[200]:,}", "p95": f"{answers.p95:,.0f} ms"}
 
 
@@ -116,48 +117,6 @@ FLAWS = {
         slow_mysql=True,
     ),
 }
-
-
-class Answers(NamedTuple):
-    statuses: Counter[int | str]
-    p95: float
-    """Milliseconds, of those that were answered 200."""
-
-
-def _by_all(url: str, message: Callable[[int], str]) -> Answers:
-    """For SECONDS, from all clients at once."""
-    statuses: Counter[int | str] = Counter()
-    took: list[float] = []
-    start, ends = threading.Barrier(CLIENTS), time.monotonic() + SECONDS
-
-    def client(_: int) -> None:
-        connection = HTTPConnection(urlsplit(url).netloc, timeout=30)
-        start.wait()
-        number = 0
-        while time.monotonic() < ends:
-            began = time.monotonic()
-            status = _status(connection, message(number))
-            number += 1
-            statuses[status] += 1
-            if status == 200:
-                took.append(1_000 * (time.monotonic() - began))
-        connection.close()
-
-    with ThreadPoolExecutor(CLIENTS) as clients:
-        list(clients.map(client, range(CLIENTS)))
-    return Answers(statuses, quantiles(took, n=20)[-1] if len(took) > 1 else 0.0)
-
-
-def _status(connection: HTTPConnection, message: str) -> int | str:
-    body = Event(message=message).model_dump_json(by_alias=True).encode()
-    try:
-        connection.request("POST", PATH, body, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        answer.read()
-    except (OSError, HTTPException) as error:
-        connection.close()
-        return type(error).__name__
-    return answer.status
 
 
 def demonstrate(name: str, run_dir: Path, console: Console) -> dict[str, dict[str, str]]:

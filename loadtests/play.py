@@ -19,13 +19,13 @@ FAILED = 1
 def main(arguments: list[str] | None = None) -> int:
     parser = MakeParser(prog="load")
     parser.add_argument("--users", type=int, default=50, help="to begin with")
-    parser.add_argument("--twin", choices=TWINS, default=ASYNC)
+    parser.add_argument("--twins", choices=TWINS, default=ASYNC, help="which one")
     parser.add_argument("--web-port", type=int, default=WEB_PORT)
     options = parser.parse_args(arguments)
-    _, port = port_of(SUBJECTS[options.twin], load())
+    _, port = port_of(SUBJECTS[options.twins], load())
     with socket.socket() as probe:
         if probe.connect_ex((LOOPBACK, port)):
-            print(f"load: {options.twin} does not run on port {port}; `make up` starts it", file=sys.stderr)
+            print(f"load: {options.twins} does not run on port {port}; `make up` starts it", file=sys.stderr)
             return FAILED
     print(
         f"load: http://{LOOPBACK}:{options.web_port} shows it, and changes the users; Ctrl-C ends it",

@@ -490,7 +490,7 @@ def make(*words: str) -> "subprocess.CompletedProcess[str]":
     ("given", "meant"), [("PROFIL=smoke", "PROFILE"), ("pairs=2", "PAIRS"), ("TWIN=naive_sync", "TWINS")]
 )
 def test_a_variable_that_make_does_not_know_is_refused(given: str, meant: str) -> None:
-    ended = make("bench", given)
+    ended = make("--dry-run", "bench", given)
     assert ended.returncode == 2
     assert f"no such variable: {given.partition('=')[0]}; did you mean {meant}?" in ended.stderr
     assert ended.stdout == ""

@@ -27,6 +27,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("loadtests.live", "loadtests.stack", "loadtests.analysis", "loadtests.load"),
         *("shared", GROUND),
     },
+    "loadtests.labs": {
+        *("loadtests.trial", "loadtests.live", "loadtests.stack", "loadtests.load"),
+        *("async_dedup", "shared", GROUND),
+    },
     "loadtests.report": {"loadtests.analysis", "loadtests.load", GROUND},
     ENTRY: {
         *("loadtests.trial", "loadtests.report", "loadtests.analysis", "loadtests.live"),
@@ -150,4 +154,5 @@ def test_a_wrong_import_is_found_wherever_it_stands(path: str, line: str) -> Non
 
 def test_loadtests_holds_at_its_top_only_what_is_started_from_outside() -> None:
     there = {path.name for path in (ROOT / "loadtests").iterdir() if path.is_file()}
-    assert there == {"__init__.py", "bench.py", "bootstrap.py", "compare.py", "locustfile.py", "Dockerfile"}
+    modules = {"__init__.py", "bench.py", "bootstrap.py", "compare.py", "demo.py", "locustfile.py", "play.py"}
+    assert there == modules | {"Dockerfile"}

@@ -37,5 +37,5 @@ def test_without_a_twin_it_says_how_to_get_one(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TWINS_NAIVE_PORT", str(free_port()))
-    assert main(["--twin", "naive_sync"]) == 1
+    assert main(["--twins", "naive_sync"]) == 1
     assert "`make up` starts it" in capsys.readouterr().err

@@ -24,7 +24,7 @@ def _limited(pid: int, what: int, most: int) -> Iterator[None]:
 
 
 def full(server: str) -> Hold:
-    """What it writes beyond 4 KB of a file fails. It may end of it, or never be well again: it begins anew."""
+    """What it writes beyond 4 KB of a file fails. It may end of it, or not get well again: it begins anew."""
 
     @contextmanager
     def hold(world: World) -> Iterator[None]:

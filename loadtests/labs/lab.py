@@ -1,0 +1,115 @@
+"""What a lab is: questions, an experiment, and words; whoever asks and answers is apart (`desk.py`)."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from rich.console import Console
+
+from loadtests.stack import Stack
+
+Measured = Any
+"""JSON values: what an experiment found."""
+
+
+class Bench(Protocol):
+    """What an experiment needs."""
+
+    folder: Path
+    """The learner's own, for what they edit."""
+
+    def stack(self, **settings: Any) -> AbstractContextManager[Stack]: ...
+
+    def step(self, text: str) -> None:
+        """Tell what begins now."""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong answer that people give, and the hint that fits it."""
+
+    is_made: Callable[[float, Measured], bool]
+    hint: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """Its truth is what was measured on this machine, never a fixed number."""
+
+    ask: str
+    truth: Callable[[Measured], float]
+    within: float
+    """Share of the truth by which an answer may be off."""
+    unit: str = ""
+    mistakes: Sequence[Mistake] = ()
+    least: float = 0.0
+    """By which it may be off in any case, in the unit."""
+
+    def is_right(self, answer: float, measured: Measured) -> bool:
+        truth = self.truth(measured)
+        return abs(answer - truth) <= max(self.within * abs(truth), self.least)
+
+    def hint(self, answer: float, measured: Measured) -> str | None:
+        """Return the one that fits this mistake; None where it is none that we know."""
+        return next((each.hint for each in self.mistakes if each.is_made(answer, measured)), None)
+
+
+@dataclass(frozen=True)
+class Knob:
+    """The one thing that a learner changes."""
+
+    about: str
+    default: float
+    least: float
+    most: float
+    unit: str = ""
+
+
+class Verdict(NamedTuple):
+    is_done: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something to be done in a file of the learner's own."""
+
+    about: str
+    file: Callable[[Bench], Path]
+    """Makes it where it is not there."""
+    verify: Callable[[Bench], Verdict]
+    """Tries it on this machine."""
+    hints: Sequence[str]
+    solutions: str
+    """The folder of some."""
+
+
+@dataclass(frozen=True)
+class Lab:
+    number: int
+    title: str
+    minutes: int
+    """That it takes, about."""
+    idea: str
+    """What it is about, before anything is asked."""
+    predict: Question
+    """Asked before the experiment; judged by it, and passed over."""
+    knob: Knob
+    measure: Callable[[Bench, float], Measured]
+    """With a value of the knob."""
+    show: Callable[[Console, Measured], None]
+    explain: Callable[[Measured], str]
+    checks: Sequence[Question]
+    """Of the last experiment; all have to be answered."""
+    hints: Sequence[str]
+    """For whoever asks, one at a time."""
+    solution: Callable[[Measured], str]
+    passed: str
+    """What is to be kept in mind, said at the end."""
+    task: Task | None = None
+
+    @property
+    def page(self) -> str:
+        return f"workshop/lab-{self.number}.md"

@@ -1,0 +1,245 @@
+"""Lab 2: two requests, one row; and three ways to mend it."""
+
+import random
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from typing_extensions import TypedDict
+
+from loadtests.bootstrap import ROOT
+from loadtests.labs.lab import Bench, Knob, Lab, Measured, Mistake, Question, Task, Verdict
+from loadtests.load.at_once import by_all
+from loadtests.load.subjects import NAIVE
+from loadtests.stack import Stack, StackError
+from loadtests.trial.reconcile import Table as Issues
+from loadtests.trial.reconcile import connect
+from shared.db import create_tables, make_background_engine
+from shared.fingerprint import fingerprint
+
+ORIGINAL = ROOT / "naive_sync" / "ingest.py"
+WITHIN = Path(__file__).parent / "within"
+SECONDS = 3.0
+CLIENTS = 16
+MESSAGE = "lab 2"
+NEW_ERRORS = 40
+
+
+class Move(TypedDict):
+    who: str
+    """"A" or "B"."""
+    what: str
+    sees: int
+
+
+class Found(TypedDict):
+    moves: list[Move]
+    start: int
+    end: int
+    """What the row says before and after two events, by hand."""
+    acknowledged: int
+    recorded: int
+    rate: float
+    """Answers a second, of CLIENTS at once on one row."""
+    errors: int
+    """Answers of 500 where all send new errors at the same time."""
+
+
+def measure(bench: Bench, clients: float) -> Found:
+    with bench.stack() as stack:
+        create_tables(make_background_engine(stack.settings))
+        bench.step("two transactions on one row, by hand")
+        start = random.randint(3, 30)  # noqa: S311 - so that nobody knows it from the page
+        moves, end = _interleaved(stack, start)
+        bench.step(f"{clients:.0f} clients on one row for {SECONDS:g} s")
+        return {"moves": moves, "start": start, "end": end, **_raced(stack, int(clients), None)}
+
+
+def _interleaved(stack: Stack, start: int) -> tuple[list[Move], int]:
+    """What the naive twin's statements do in the worst order."""
+    stack.reset()
+    key = fingerprint(MESSAGE)
+    with connect(stack.settings) as a, connect(stack.settings) as b, connect(stack.settings) as outside:
+        with outside.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO issues (fingerprint, service, message, times_seen, first_seen, last_seen) "
+                "VALUES (%s, 'default', %s, %s, NOW(), NOW())",
+                (key, MESSAGE, start),
+            )
+        moves: list[Move] = []
+        seen: dict[str, int] = {}
+        sessions = {"A": a, "B": b}
+        for session in sessions.values():
+            session.begin()
+        for who in "AB":
+            with sessions[who].cursor() as cursor:
+                cursor.execute("SELECT times_seen FROM issues WHERE fingerprint = %s", (key,))
+                ((seen[who],),) = cursor.fetchall()
+            moves.append({"who": who, "what": "SELECT times_seen", "sees": seen[who]})
+        for who in "AB":
+            with sessions[who].cursor() as cursor:
+                cursor.execute(
+                    "UPDATE issues SET times_seen = %s WHERE fingerprint = %s", (seen[who] + 1, key)
+                )
+            sessions[who].commit()
+            moves.append({"who": who, "what": "UPDATE times_seen; COMMIT", "sees": seen[who] + 1})
+        return moves, Issues(outside).counts()[key]
+
+
+class Raced(TypedDict):
+    acknowledged: int
+    recorded: int
+    rate: float
+    errors: int
+
+
+def _raced(stack: Stack, clients: int, ingest: Path | None) -> Raced:
+    """With a file in the place of the naive twin's `ingest.py`. Raises StackError where it can't start."""
+    stack.reset()
+    with _running(stack, ingest) as url:
+        answers = by_all(url, clients, SECONDS, lambda _: MESSAGE)
+        new = by_all(url, clients, SECONDS / 3, lambda number: f"new error {number % NEW_ERRORS}")
+    with connect(stack.settings) as mysql:
+        recorded = Issues(mysql).counts()[fingerprint(MESSAGE)]
+    return {
+        "acknowledged": answers.statuses[200],
+        "recorded": recorded,
+        "rate": answers.rate,
+        "errors": sum(n for status, n in (answers.statuses + new.statuses).items() if status == 500),
+    }
+
+
+@contextmanager
+def _running(stack: Stack, ingest: Path | None) -> Iterator[str]:
+    own = {"PYTHONPATH": f"{WITHIN}:{ROOT}", "LAB_INGEST": str(ingest)} if ingest else {}
+    stack.start(NAIVE, more={NAIVE: own})
+    try:
+        yield stack.base_url(NAIVE)
+    finally:
+        stack.stop(NAIVE)
+
+
+def mine(bench: Bench) -> Path:
+    """The learner's copy, made where there is none."""
+    path = bench.folder / "lab-2" / "ingest.py"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ORIGINAL, path)
+    return path
+
+
+def verify(bench: Bench) -> Verdict:
+    """Run the learner's copy as the naive twin, beside the original."""
+    path = mine(bench)
+    with bench.stack() as stack:
+        try:
+            bench.step("your copy under the same load")
+            found = _raced(stack, CLIENTS, path)
+        except StackError as error:
+            return Verdict(False, f"Your copy does not start:\n{error}")
+        bench.step("the original beside it")
+        before = _raced(stack, CLIENTS, None)
+    lost = found["acknowledged"] - found["recorded"]
+    speed = f"It answers {found['rate']:,.0f} a second on one row, the original {before['rate']:,.0f}."
+    if not found["acknowledged"]:
+        return Verdict(False, f"Not one event was answered 200; the log is {stack.log_path(NAIVE)}.")
+    if lost > 0:
+        return Verdict(False, f"{lost:,} of {found['acknowledged']:,} counts are still lost. {speed}")
+    if lost < 0:
+        return Verdict(False, f"{-lost:,} events were counted that nobody was told of. {speed}")
+    if found["errors"]:
+        return Verdict(
+            False, f"No count is lost, but {found['errors']:,} answers were 500: two first events still race."
+        )
+    return Verdict(True, f"Nothing lost of {found['acknowledged']:,}, and no 500. {speed}")
+
+
+def lost_percent(measured: Measured) -> float:
+    return 100 * (1 - float(measured["recorded"]) / max(float(measured["acknowledged"]), 1.0))
+
+
+def show(console: Console, measured: Measured) -> None:
+    table = Table(title=f"Two events, a row that says {measured['start']}", title_justify="left")
+    for head in ("request A", "request B"):
+        table.add_column(head)
+    for move in measured["moves"]:
+        cell = f"{move['what']}: {move['sees']}"
+        table.add_row(*((cell, "") if move["who"] == "A" else ("", cell)))
+    console.print(table)
+    console.print(
+        f"Many clients on one row: {measured['acknowledged']:,} acknowledged, {measured['recorded']:,} "
+        f"recorded. All of them send new errors at once: {measured['errors']:,} answers of 500."
+    )
+
+
+def explain(measured: Measured) -> str:
+    return (
+        "Both requests read the same number, and both write that number and one: of two events one is in "
+        "the row. No transaction prevents it: each reads a consistent picture, and neither sees what the "
+        f"other is about to do. Of {measured['acknowledged']:,} events {lost_percent(measured):.0f} % went "
+        "that way. Where there is no row yet, both find none, and both insert: the unique key lets one "
+        "through, the other is answered 500."
+    )
+
+
+LAB = Lab(
+    number=2,
+    title="The race",
+    minutes=15,
+    idea="Two requests, one row. First by hand, in the order that hurts; then from many clients at once.",
+    predict=Question(
+        f"{CLIENTS} clients report one and the same error for {SECONDS:g} s. Of 100 events that the naive "
+        "twin has acknowledged, how many are not in the count?",
+        lost_percent,
+        within=0.25,
+        unit="per cent",
+        least=10.0,
+    ),
+    knob=Knob("how many clients", CLIENTS, 1, 64),
+    measure=measure,
+    show=show,
+    explain=explain,
+    checks=(
+        Question(
+            "What does the row in the picture say when both have committed?",
+            lambda found: float(found["end"]),
+            within=0.0,
+            mistakes=(
+                Mistake(
+                    lambda answer, found: answer == found["start"] + 2,
+                    "That is what it should say. Look at what each of them has read.",
+                ),
+                Mistake(
+                    lambda answer, found: answer == found["start"],
+                    "Both did write, and both have committed. What did they write?",
+                ),
+            ),
+        ),
+    ),
+    hints=("The second UPDATE knows nothing of the first: it writes what it has calculated before.",),
+    solution=lambda found: f"{found['end']}: the second UPDATE writes the same number as the first.",
+    task=Task(
+        about=(
+            "Mend it in your copy of naive_sync/ingest.py. Three ways: one statement, INSERT ... ON "
+            "DUPLICATE KEY UPDATE, in which the database adds; SELECT ... FOR UPDATE; or an UPDATE that only "
+            "takes effect while the row still says what was read, tried again otherwise."
+        ),
+        file=mine,
+        verify=verify,
+        hints=(
+            "Where is the number calculated: in Python, or in MySQL? While Python has it, it can get old.",
+            "SQLAlchemy: `select(Issue).where(...).with_for_update()`; and for a row that is not there yet "
+            "catch IntegrityError, roll back, and go on as with one that is.",
+            "With `sqlalchemy.dialects.mysql.insert(Issue).values(...).on_duplicate_key_update("
+            "times_seen=Issue.times_seen + 1, ...)` there is nothing to read at all.",
+        ),
+        solutions="workshop/solutions/lab-2",
+    ),
+    passed=(
+        "Read, change, write back is a race whatever the database, unless one of the two steps takes a lock "
+        "or checks. To let the database add needs neither, and no round trip more."
+    ),
+)
