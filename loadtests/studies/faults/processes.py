@@ -93,11 +93,13 @@ def killed_in_replay(world: World) -> Iterator[None]:
     """The API spools, one store comes back, and the API ends at a step of the replay into it."""
     back = world.random.choice(STORES)
     step = world.random.choice([*(REPLAY if back == MYSQL else REPLAY_INTO_REDIS).values()])
+    folder = world.stack.settings.spool_folder
+    world.await_that(lambda: not spool.files(folder), "what was spooled before is replayed")
     world.stop(API)
     world.start(API, **environment(step, "kill"))
     for each in STORES:
         world.kill(each)
-    world.await_that(lambda: spool.size(world.stack.settings.spool_folder) > 2_000, "groups are spooled")
+    world.await_that(lambda: spool.size(folder) > 2_000, "groups are spooled")
     world.start(back)
     world.await_end(API)
     yield
