@@ -10,9 +10,9 @@ from shared.event import MAX_BODY
 from shared.head import MAX_HEAD
 
 _LONE_LF = re.compile(rb"(?<!\r)\n")
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*(\d{1,19})[ \t]*\r\n", re.IGNORECASE)
-_CODING = re.compile(rb"\r\ntransfer-encoding:[ \t]*(.*?)[ \t]*\r\n", re.IGNORECASE)
-_EXPECT = re.compile(rb"\r\nexpect:[ \t]*(.*?)[ \t]*\r\n", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*(\d{1,19})[ \t]*(?=\r\n)", re.IGNORECASE)
+_CODING = re.compile(rb"\r\ntransfer-encoding:[ \t]*(.*?)[ \t]*(?=\r\n)", re.IGNORECASE)
+_EXPECT = re.compile(rb"\r\nexpect:[ \t]*(.*?)[ \t]*(?=\r\n)", re.IGNORECASE)
 _HOST = re.compile(rb"\r\nhost:", re.IGNORECASE)
 _CHUNK = re.compile(rb"0*([0-9a-f]{1,16})[ \t]*(?:;|$)", re.IGNORECASE)
 
@@ -72,7 +72,8 @@ class Arrival:
         is_new = head.partition(b"\r\n")[0].endswith(b"HTTP/1.1")
         if (
             (is_new and not _HOST.search(head))
-            or (codings and (lengths or not is_new or codings[0].lower() != b"chunked"))
+            or len(codings + lengths) > 1
+            or (codings and (not is_new or codings[0].lower() != b"chunked"))
             or (not lengths and b"\r\ncontent-length:" in head.lower())
             or (expected and expected[0].lower() != b"100-continue")
         ):

@@ -28,6 +28,8 @@ REFUSED = [
     b"GET / HTTP/1.1\r\n\r\n",
     head("Content-Length: x"),
     head("Content-Length: 5", CHUNKED),
+    head("Content-Length: 5", "Content-Length: 5"),
+    head(CHUNKED, CHUNKED),
     head("Transfer-Encoding: chunkedx"),
     head(CHUNKED).replace(b"HTTP/1.1", b"HTTP/1.0"),
     head("Expect: something"),
