@@ -131,7 +131,7 @@ def p99(took: Sequence[float]) -> float:
 def slow_percent(measured: Measured) -> float:
     """Of what arrived in the open model, what waited for more than SLOW."""
     took = measured["open"]["took"]
-    return 100 * sum(each > SLOW for each in took) / len(took)
+    return 100 * float(sum(each > SLOW for each in took)) / len(took)
 
 
 def due_in_the_freeze(measured: Measured) -> float:
