@@ -20,7 +20,7 @@ from loadtests.load.at_once import by_all
 from loadtests.load.subjects import ASYNC, NAIVE, TWINS
 from loadtests.stack import Stack, StackError
 from loadtests.stack.process import interrupted_by_signals
-from loadtests.stack.proxy import Proxy, Trouble
+from loadtests.stack.proxy import Trouble, between
 from loadtests.stack.roles import ROLES_OF
 from loadtests.trial.options import MakeParser
 from loadtests.trial.reconcile import Table as Issues
@@ -149,12 +149,8 @@ def _way_to_mysql(stack: Stack, is_slow: bool) -> Iterator[dict[str, str]]:
     if not is_slow:
         yield {}
         return
-    proxy = Proxy(stack.settings.mysql_port)
-    try:
-        with proxy.troubled(SLOW):
-            yield {variable("mysql_port"): str(proxy.port)}
-    finally:
-        proxy.close()
+    with between(stack.settings.mysql_port, SLOW) as port:
+        yield {variable("mysql_port"): str(port)}
 
 
 def main(arguments: list[str] | None = None) -> int:

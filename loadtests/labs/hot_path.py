@@ -1,7 +1,5 @@
 """Lab 4: the database gets slow. Who notices?"""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from threading import get_ident
 
 from rich.console import Console
@@ -12,7 +10,7 @@ from loadtests.labs.lab import Bench, Knob, Lab, Measured, Mistake, Question
 from loadtests.load.at_once import by_all
 from loadtests.load.subjects import ASYNC, NAIVE, TWINS
 from loadtests.stack import ROLES_OF, Stack
-from loadtests.stack.proxy import Proxy, Trouble
+from loadtests.stack.proxy import Trouble, between
 from loadtests.trial.reconcile import Table as Issues
 from loadtests.trial.reconcile import connect, drain
 from shared.settings import variable
@@ -54,7 +52,8 @@ def measure(bench: Bench, away: float) -> Found:
 def _point(bench: Bench, stack: Stack, twin: str, away: float) -> Point:
     bench.step(f"{twin}, MySQL {away:g} ms away, {CLIENTS} clients, {SECONDS:g} s")
     stack.reset()
-    with _away(stack, away) as environment:
+    with between(stack.settings.mysql_port, Trouble(delay=away / 2_000)) as port:
+        environment = {variable("mysql_port"): str(port)}
         stack.start(*ROLES_OF[twin], more=dict.fromkeys(ROLES_OF[twin], environment))
         # An error of each client's own: no two wait for one row, so that only the way counts.
         answers = by_all(
@@ -76,17 +75,6 @@ def _point(bench: Bench, stack: Stack, twin: str, away: float) -> Point:
         "recorded": recorded,
         "late": late or 0.0,
     }
-
-
-@contextmanager
-def _away(stack: Stack, milliseconds: float) -> Iterator[dict[str, str]]:
-    """The environment with which a twin finds MySQL there."""
-    proxy = Proxy(stack.settings.mysql_port)
-    try:
-        with proxy.troubled(Trouble(delay=milliseconds / 2_000)):
-            yield {variable("mysql_port"): str(proxy.port)}
-    finally:
-        proxy.close()
 
 
 def async_waits(measured: Measured) -> float:

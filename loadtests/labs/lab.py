@@ -1,5 +1,6 @@
 """What a lab is: questions, an experiment, and words; whoever asks and answers is apart (`desk.py`)."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -65,6 +66,15 @@ class Knob:
     least: float
     most: float
     unit: str = ""
+
+
+def copied(bench: Bench, original: Path, lab: int) -> Path:
+    """Return the learner's copy of a file, made where there is none."""
+    path = bench.folder / f"lab-{lab}" / original.name
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(original, path)
+    return path
 
 
 class Verdict(NamedTuple):

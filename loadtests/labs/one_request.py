@@ -12,7 +12,7 @@ from loadtests.labs.lab import Bench, Knob, Lab, Measured, Mistake, Question
 from loadtests.labs.trace import Step, Trace, send, trace
 from loadtests.load.subjects import ASYNC, NAIVE, TWINS
 from loadtests.stack import ROLES_OF, Stack
-from loadtests.stack.proxy import Proxy, Trouble
+from loadtests.stack.proxy import Trouble, between
 from shared.settings import variable
 
 FARTHER = 20.0
@@ -59,18 +59,14 @@ def _middle(traces: list[Trace]) -> Trace:
 def _running(stack: Stack, twin: str, milliseconds: float) -> Iterator[str]:
     """Give the twin's address, warm, with MySQL so far away."""
     stack.reset()
-    proxy = Proxy(stack.settings.mysql_port)
-    try:
-        with proxy.troubled(Trouble(delay=milliseconds / 2_000)):
-            environment = {variable("mysql_port"): str(proxy.port)}
-            stack.start(*ROLES_OF[twin], more=dict.fromkeys(ROLES_OF[twin], environment))
-            url = stack.base_url(twin)
-            for _ in range(WARM_UP):  # it opens the connections that a running twin has
-                send(url, "lab 1")
-            yield url
-            stack.stop_twin(twin)
-    finally:
-        proxy.close()
+    with between(stack.settings.mysql_port, Trouble(delay=milliseconds / 2_000)) as port:
+        environment = {variable("mysql_port"): str(port)}
+        stack.start(*ROLES_OF[twin], more=dict.fromkeys(ROLES_OF[twin], environment))
+        url = stack.base_url(twin)
+        for _ in range(WARM_UP):  # it opens the connections that a running twin has
+            send(url, "lab 1")
+        yield url
+        stack.stop_twin(twin)
 
 
 def round_trips(measured: Measured) -> float:

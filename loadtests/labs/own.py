@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import shutil
 import socket
 import sys
 import time
@@ -15,7 +14,7 @@ from rich.table import Table
 from typing_extensions import TypedDict
 
 from loadtests.bootstrap import ROOT
-from loadtests.labs.lab import Bench, Knob, Lab, Measured, Question, Task, Verdict
+from loadtests.labs.lab import Bench, Knob, Lab, Measured, Question, Task, Verdict, copied
 from loadtests.load.at_once import Answers, by_all
 from loadtests.load.subjects import ASYNC, NAIVE, TWINS
 from loadtests.stack import Stack, process
@@ -54,12 +53,7 @@ def _loaded(url: str, clients: int) -> Answers:
 
 
 def mine(bench: Bench) -> Path:
-    """The learner's copy, made where there is none."""
-    path = bench.folder / "lab-10" / "third.py"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(SKELETON, path)
-    return path
+    return copied(bench, SKELETON, 10)
 
 
 def verify(bench: Bench) -> Verdict:

@@ -10,7 +10,7 @@ from loadtests.labs.lab import Bench, Knob, Lab, Measured, Mistake, Question
 from loadtests.load.at_once import by_all
 from loadtests.load.subjects import NAIVE
 from loadtests.stack import Stack
-from loadtests.stack.proxy import Proxy, Trouble
+from loadtests.stack.proxy import Trouble, between
 from shared.settings import variable
 
 SIZES = (1, 2, 4, 8, 16, 32)
@@ -34,13 +34,9 @@ class Point(TypedDict):
 
 
 def measure(bench: Bench, milliseconds: float) -> list[Point]:
-    with bench.stack() as stack:
-        proxy = Proxy(stack.settings.mysql_port)
-        try:
-            with proxy.troubled(Trouble(delay=milliseconds / 2_000)):
-                return [_point(bench, stack, proxy.port, size) for size in SIZES]
-        finally:
-            proxy.close()
+    trouble = Trouble(delay=milliseconds / 2_000)
+    with bench.stack() as stack, between(stack.settings.mysql_port, trouble) as port:
+        return [_point(bench, stack, port, size) for size in SIZES]
 
 
 def _point(bench: Bench, stack: Stack, mysql_port: int, size: int) -> Point:

@@ -1,7 +1,6 @@
 """Lab 2: two requests, one row; and three ways to mend it."""
 
 import random
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from rich.table import Table
 from typing_extensions import TypedDict
 
 from loadtests.bootstrap import ROOT
-from loadtests.labs.lab import Bench, Knob, Lab, Measured, Mistake, Question, Task, Verdict
+from loadtests.labs.lab import Bench, Knob, Lab, Measured, Mistake, Question, Task, Verdict, copied
 from loadtests.load.at_once import by_all
 from loadtests.load.subjects import NAIVE
 from loadtests.stack import Stack, StackError
@@ -123,12 +122,7 @@ def _running(stack: Stack, ingest: Path | None) -> Iterator[str]:
 
 
 def mine(bench: Bench) -> Path:
-    """The learner's copy, made where there is none."""
-    path = bench.folder / "lab-2" / "ingest.py"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ORIGINAL, path)
-    return path
+    return copied(bench, ORIGINAL, 2)
 
 
 def verify(bench: Bench) -> Verdict:

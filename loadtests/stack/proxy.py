@@ -28,6 +28,17 @@ class Trouble:
 WELL = Trouble()
 
 
+@contextmanager
+def between(to_port: int, trouble: Trouble) -> Iterator[int]:
+    """Give the port of a relay in that trouble, for the time of the block."""
+    proxy = Proxy(to_port)
+    try:
+        with proxy.troubled(trouble):
+            yield proxy.port
+    finally:
+        proxy.close()
+
+
 class Proxy:
     """Listens on `port` of loopback, in a thread of its own, until `close`."""
 

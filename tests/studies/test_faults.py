@@ -121,7 +121,7 @@ def setup(stack: Stack) -> Iterator[Shared]:
 
 @pytest.mark.parametrize("name", SHORT)
 def test_a_fault_loses_and_doubles_nothing(setup: Shared, name: str) -> None:
-    found = campaign(setup, name, times=3)[0]
+    found = campaign(setup, name, times=2)[0]
     assert (found["lost"], found["doubled"], found["wrong_rows"]) == (0, 0, [])
     assert found["acknowledged"] > 0
 

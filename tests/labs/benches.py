@@ -1,0 +1,36 @@
+"""Where a lab's experiments run in the tests."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from loadtests.stack import Stack
+from tests.parts import alone
+
+
+class FakeBench:
+    """Without servers, for a lab that needs none."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @contextmanager
+    def stack(self, **_: Any) -> Iterator[Stack]:
+        raise AssertionError("this lab needs no servers")
+        yield
+
+    def step(self, text: str) -> None:
+        pass
+
+
+class SharedBench(FakeBench):
+    def __init__(self, folder: Path, stack: Stack) -> None:
+        super().__init__(folder)
+        self._stack = stack
+
+    @contextmanager
+    def stack(self, **_: Any) -> Iterator[Stack]:
+        """Its settings are those of the test run."""
+        with alone(self._stack):
+            yield self._stack

@@ -1,0 +1,49 @@
+"""What a learner has mended or built is tried, and told from what is not done yet."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from loadtests.bootstrap import ROOT
+from loadtests.labs import own, race
+from loadtests.stack import Stack
+from tests.labs.benches import SharedBench
+
+
+@pytest.mark.parametrize("name", ["original", "upsert", "for_update", "compare", "broken"])
+def test_lab_2_knows_a_copy_that_is_mended(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(race, "SECONDS", 1.0)
+    bench = SharedBench(tmp_path, stack)
+    copy = race.mine(bench)
+    assert copy.read_text() == race.ORIGINAL.read_text()
+    if name == "broken":
+        copy.write_text("no Python")
+    elif name != "original":
+        shutil.copy(ROOT / "workshop" / "solutions" / "lab-2" / f"{name}.py", copy)
+    verdict = race.verify(bench)
+    assert verdict.is_done is (name not in ("original", "broken")), verdict.why
+    assert ("does not start" in verdict.why) is (name == "broken")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("skeleton", "0 are counted"), ("broken", "It does not answer"), ("solution", "it is faster")],
+)
+def test_lab_10_knows_a_twin_that_counts(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, told: str
+) -> None:
+    monkeypatch.setattr(own, "SECONDS", 1.0)
+    monkeypatch.setattr(own, "COUNT_SECONDS", 2.0)
+    bench = SharedBench(tmp_path, stack)
+    copy = own.mine(bench)
+    assert copy.read_text() == own.SKELETON.read_text()
+    if name == "broken":
+        copy.write_text("no Python")
+    elif name == "solution":
+        shutil.copy(ROOT / "workshop" / "solutions" / "lab-10" / "third.py", copy)
+    verdict = own.verify(bench)
+    assert told in verdict.why
+    assert verdict.is_done is (name == "solution")
