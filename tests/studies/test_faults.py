@@ -16,7 +16,7 @@ from loadtests.studies.faults.oracle import judge
 from tests.studies.shared import Shared, measured
 
 SHORT = (
-    *("kill-api", "kill-redis", "kill-both-stores", "freeze-redis"),
+    *("kill-api", "kill-both-stores", "freeze-redis"),
     *("full-redis", "kill-connections", "poison", "torn-file", "combined"),
     *("step-digest", "step-replay", "redis-cut-reply", "mysql-black-hole", "disk-spool"),
 )
