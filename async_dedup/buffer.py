@@ -69,6 +69,11 @@ class BufferState:
     flush_age: float
     set_aside: int
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether MySQL has all of it."""
+        return not (self.fingerprints or self.batches or self.first_events)
+
 
 class Buffer:
     """Batches, first events and what is pending; each method is a round trip or two.

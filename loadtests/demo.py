@@ -6,7 +6,6 @@ both twins get the same requests. Figures of speed are the benchmark's.
 
 import argparse
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtests.bootstrap import ROOT
-from loadtests.load.at_once import by_all
+from loadtests.load.at_once import by_all, of_its_own
 from loadtests.load.subjects import ASYNC, NAIVE, TWINS
 from loadtests.stack import Stack, StackError
 from loadtests.stack.process import interrupted_by_signals
@@ -30,7 +29,7 @@ from shared.settings import load, variable
 
 RUN_DIR = ROOT / ".run"
 FAILED, INTERRUPTED = 1, 130
-CLIENTS = 16
+CLIENTS, MESSAGES = 16, 50
 SECONDS = 3.0
 SETTLE_SECONDS = 8.0
 """Without a change, after which nothing more comes: longer than the flush interval."""
@@ -69,7 +68,7 @@ def duplicate_key(stack: Stack, twin: str) -> dict[str, str]:
 
 def pool_exhaustion(stack: Stack, twin: str) -> dict[str, str]:
     answers = by_all(
-        stack.base_url(twin), CLIENTS, SECONDS, lambda number: f"pool {number % 50} {threading.get_ident()}"
+        stack.base_url(twin), CLIENTS, SECONDS, lambda number: of_its_own("pool", number, MESSAGES)
     )
     return {
         "answered 200": f"{answers.statuses[200]:,}",
@@ -83,7 +82,7 @@ def hot_path(stack: Stack, twin: str) -> dict[str, str]:
         stack.base_url(twin),
         CLIENTS,
         SECONDS,
-        lambda number: f"hot path {number % 50} {threading.get_ident()}",
+        lambda number: of_its_own("hot path", number, MESSAGES),
     )
     return {"answered 200": f"{answers.statuses[200]:,}", "p95": f"{answers.p95:,.0f} ms"}
 

@@ -1,13 +1,12 @@
 """`python -m loadtests.play`: Locust's web UI on what `make up` has started, to change the users at will."""
 
-import socket
 import subprocess
 import sys
 
 from loadtests.bootstrap import ROOT
 from loadtests.load.subjects import ASYNC, SUBJECTS, TWINS
 from loadtests.stack.roles import port_of
-from loadtests.stack.servers import LOOPBACK
+from loadtests.stack.servers import LOOPBACK, is_heard
 from loadtests.trial.options import MakeParser
 from shared.settings import load
 
@@ -23,10 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--web-port", type=int, default=WEB_PORT)
     options = parser.parse_args(arguments)
     _, port = port_of(SUBJECTS[options.twins], load())
-    with socket.socket() as probe:
-        if probe.connect_ex((LOOPBACK, port)):
-            print(f"load: {options.twins} does not run on port {port}; `make up` starts it", file=sys.stderr)
-            return FAILED
+    if not is_heard(port):
+        print(f"load: {options.twins} does not run on port {port}; `make up` starts it", file=sys.stderr)
+        return FAILED
     print(
         f"load: http://{LOOPBACK}:{options.web_port} shows it, and changes the users; Ctrl-C ends it",
         flush=True,

@@ -14,7 +14,6 @@ from loadtests.bootstrap import ROOT
 from loadtests.labs import broken, freshness, hot_path, lies, one_request, own, pool, race
 from loadtests.labs.desk import Desk
 from loadtests.labs.progress import Progress
-from loadtests.live.terminal import Display
 from loadtests.stack import Stack, StackError
 from loadtests.stack.process import interrupted_by_signals
 from loadtests.trial.generator import TrialFailed
@@ -45,7 +44,7 @@ class RealBench:
             yield stack
 
     def step(self, text: str) -> None:
-        Display(self._console, 0).say(f"  {text}")
+        self._console.print(f"  {text}", soft_wrap=True)
 
 
 def main(arguments: list[str] | None = None) -> int:

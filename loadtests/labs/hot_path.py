@@ -1,13 +1,11 @@
 """Lab 4: the database gets slow. Who notices?"""
 
-from threading import get_ident
-
 from rich.console import Console
 from rich.table import Table
 from typing_extensions import TypedDict
 
 from loadtests.labs.lab import Bench, Knob, Lab, Measured, Mistake, Question
-from loadtests.load.at_once import by_all
+from loadtests.load.at_once import by_all, of_its_own
 from loadtests.load.subjects import ASYNC, NAIVE, TWINS
 from loadtests.stack import ROLES_OF, Stack
 from loadtests.stack.proxy import Trouble, between
@@ -55,12 +53,11 @@ def _point(bench: Bench, stack: Stack, twin: str, away: float) -> Point:
     with between(stack.settings.mysql_port, Trouble(delay=away / 2_000)) as port:
         environment = {variable("mysql_port"): str(port)}
         stack.start(*ROLES_OF[twin], more=dict.fromkeys(ROLES_OF[twin], environment))
-        # An error of each client's own: no two wait for one row, so that only the way counts.
         answers = by_all(
             stack.base_url(twin),
             CLIENTS,
             SECONDS,
-            lambda number: f"lab 4, {number % MESSAGES}, {get_ident()}",
+            lambda number: of_its_own("lab 4", number, MESSAGES),
         )
         with connect(stack.settings) as mysql:
             table = Issues(mysql)

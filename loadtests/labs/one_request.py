@@ -9,7 +9,7 @@ from rich.text import Text
 from typing_extensions import TypedDict
 
 from loadtests.labs.lab import Bench, Knob, Lab, Measured, Mistake, Question
-from loadtests.labs.trace import Step, Trace, send, trace
+from loadtests.labs.trace import Trace, send, trace
 from loadtests.load.subjects import ASYNC, NAIVE, TWINS
 from loadtests.stack import ROLES_OF, Stack
 from loadtests.stack.proxy import Trouble, between
@@ -26,7 +26,6 @@ WIDTH, WHAT = 28, 30
 """Characters of a bar, and of a statement: a row has room in 80."""
 SHOWN_AFTER = 6
 """Steps behind the answer that are shown."""
-NOISE = ("SET ", "SELECT @@", "SELECT VERSION", "SELECT DATABASE", "ROLLBACK")
 OF_THE_EVENT = ("EVALSHA", "INSERT", "COMMIT")
 
 
@@ -90,7 +89,11 @@ def _waterfall(twin: str, found: Trace, longest: float) -> Table:
     table.add_column("what", no_wrap=True, overflow="ellipsis", width=WHAT)
     table.add_column(f"0 to {longest:.1f} ms", no_wrap=True, width=WIDTH)
     before = [step for step in found["steps"] if step["at"] <= found["answered"]]
-    after = [step for step in found["steps"] if step["at"] > found["answered"] and _is_shown_after(step)]
+    after = [
+        step
+        for step in found["steps"]
+        if step["at"] > found["answered"] and step["what"].startswith(OF_THE_EVENT)
+    ]
     ends = [*(step["at"] for step in before[1:]), found["answered"]]
     table.add_row("0.0", "client", "sends the event", "")
     for step, end in zip(before, ends, strict=True):
@@ -104,10 +107,6 @@ def _waterfall(twin: str, found: Trace, longest: float) -> Table:
     for step in after[:SHOWN_AFTER]:
         table.add_row(f"{step['at']:.0f}", step["who"], step["what"], "after the answer", style="dim")
     return table
-
-
-def _is_shown_after(step: Step) -> bool:
-    return step["what"].startswith(OF_THE_EVENT) and not step["what"].startswith(NOISE)
 
 
 def _bar(start: float, end: float, longest: float) -> str:

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from loadtests.load.at_once import Answers, by_all
 from loadtests.load.subjects import ASYNC, NAIVE, TWINS
 from loadtests.stack import Stack, process
 from loadtests.stack.scrape import fetch
+from loadtests.stack.servers import LOOPBACK, free_port, is_heard
 from shared.event import PATH
 from shared.fingerprint import fingerprint
 from shared.listing import IssueView
@@ -117,9 +117,7 @@ def _post(url: str, body: bytes) -> int | str:
 @contextmanager
 def _running(stack: Stack, program: Path) -> Iterator[tuple[str | None, Path]]:
     """Its address, None where it does not answer, and its log."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     log = program.with_suffix(".log")
     log.unlink(missing_ok=True)
     environment = stack.environment() | {"PYTHONPATH": str(ROOT)}
@@ -127,10 +125,9 @@ def _running(stack: Stack, program: Path) -> Iterator[tuple[str | None, Path]]:
     try:
         deadline = time.monotonic() + START_SECONDS
         while child.poll() is None and time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if not probe.connect_ex(("127.0.0.1", port)):
-                    yield f"http://127.0.0.1:{port}", log
-                    return
+            if is_heard(port):
+                yield f"http://{LOOPBACK}:{port}", log
+                return
             time.sleep(0.1)
         yield None, log
     finally:

@@ -1,13 +1,11 @@
 """Lab 3: how many requests a pool lets through, and why a larger one is not a faster one."""
 
-from threading import get_ident
-
 from rich.console import Console
 from rich.table import Table
 from typing_extensions import TypedDict
 
 from loadtests.labs.lab import Bench, Knob, Lab, Measured, Mistake, Question
-from loadtests.load.at_once import by_all
+from loadtests.load.at_once import by_all, of_its_own
 from loadtests.load.subjects import NAIVE
 from loadtests.stack import Stack
 from loadtests.stack.proxy import Trouble, between
@@ -44,14 +42,11 @@ def _point(bench: Bench, stack: Stack, mysql_port: int, size: int) -> Point:
     stack.reset()
     own = {variable("mysql_port"): str(mysql_port), variable("pool_size"): str(size)}
     stack.start(NAIVE, more={NAIVE: own})
-    # An error of each client's own: no two wait for one row.
-    answers = by_all(stack.base_url(NAIVE), CLIENTS, SECONDS, _message)
+    answers = by_all(
+        stack.base_url(NAIVE), CLIENTS, SECONDS, lambda number: of_its_own("lab 3", number, MESSAGES)
+    )
     stack.stop(NAIVE)
     return {"size": size, "rate": answers.rate, "p95": answers.p95, "refused": answers.statuses[503]}
-
-
-def _message(number: int) -> str:
-    return f"lab 3, {number % MESSAGES}, {get_ident()}"
 
 
 def of(size: int, measured: Measured) -> Point:

@@ -19,9 +19,12 @@ PATIENCE = 30.0
 """Seconds that a client waits for an answer."""
 
 
+Status = int | str
+"""Of an answer, or the name of the error that came instead of one."""
+
+
 class Answers(NamedTuple):
-    statuses: Counter[int | str]
-    """A status, or the name of the error that came instead of one."""
+    statuses: Counter[Status]
     seconds: float
     p95: float
     """Milliseconds, of those that were answered 200."""
@@ -34,31 +37,33 @@ class Answers(NamedTuple):
 
 def by_all(url: str, clients: int, seconds: float, message: Callable[[int], str]) -> Answers:
     """`message` gives the text of a client's event by its number; each sends the next when it is answered."""
-    statuses: Counter[int | str] = Counter()
-    took: list[float] = []
     start = threading.Barrier(clients)
 
-    def client(_: int) -> float:
+    def client(_: int) -> tuple[float, Counter[Status], list[float]]:
+        statuses, took = Counter[Status](), list[float]()
         connection = HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE)
         start.wait()
         began = time.monotonic()
         number, ends = 0, began + seconds
         while (now := time.monotonic()) < ends:
-            status = _status(connection, message(number))
+            status = post(connection, Event(message=message(number)))
             number += 1
             statuses[status] += 1
             if status == 200:
                 took.append(1_000 * (time.monotonic() - now))
         connection.close()
-        return time.monotonic() - began
+        return time.monotonic() - began, statuses, took
 
     with ThreadPoolExecutor(clients) as pool:
-        longest = max(pool.map(client, range(clients)))
-    return Answers(statuses, longest, quantiles(took, n=20)[-1] if len(took) > 1 else 0.0)
+        lasted, statuses, took = zip(*pool.map(client, range(clients)), strict=True)
+    every = [each for of_one in took for each in of_one]
+    p95 = quantiles(every, n=20)[-1] if len(every) > 1 else 0.0
+    return Answers(sum(statuses, Counter()), max(lasted), p95)
 
 
-def _status(connection: HTTPConnection, message: str) -> int | str:
-    body = Event(message=message).model_dump_json(by_alias=True).encode()
+def post(connection: HTTPConnection, event: Event) -> Status:
+    """Return what came of it; after an error the connection is closed, and opens itself again."""
+    body = event.model_dump_json(by_alias=True).encode()
     try:
         connection.request("POST", PATH, body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
@@ -67,3 +72,8 @@ def _status(connection: HTTPConnection, message: str) -> int | str:
         connection.close()
         return type(error).__name__
     return answer.status
+
+
+def of_its_own(name: str, number: int, distinct: int) -> str:
+    """Return the message of an error that no other client sends: no two wait for one row."""
+    return f"{name}, {number % distinct}, {threading.get_ident()}"

@@ -1,6 +1,5 @@
 """The twins where they run already, as in containers: loaded through their ports, and else left alone."""
 
-import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Self
 from loadtests.stack import Stack, StackError, process
 from loadtests.stack.private import private_folder
 from loadtests.stack.roles import SERVED, port_of
-from loadtests.stack.servers import LOOPBACK
+from loadtests.stack.servers import LOOPBACK, is_heard
 from loadtests.stack.stack import NOTHING
 from shared.settings import Settings
 
@@ -35,9 +34,8 @@ class Attached(Stack):
     def start(self, *roles: str, more: Mapping[str, Mapping[str, str]] = NOTHING) -> None:  # noqa: ARG002
         """Raise StackError where one of them is not there."""
         for role in roles:
-            with socket.socket() as probe:
-                if probe.connect_ex((LOOPBACK, self._ports[role])):
-                    raise StackError(f"{role} does not run: nobody listens on {LOOPBACK}:{self._ports[role]}")
+            if not is_heard(self._ports[role]):
+                raise StackError(f"{role} does not run: nobody listens on {LOOPBACK}:{self._ports[role]}")
 
     def stop(self, role: str) -> None:
         pass

@@ -23,6 +23,19 @@ class StackError(Exception):
     """The stack can't do what was asked; the message is for the person at the terminal."""
 
 
+def free_port() -> int:
+    """Return one of loopback that nobody has just now."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def is_heard(port: int) -> bool:
+    """Whether somebody listens on that port of loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
 def flags(options: dict[str, str]) -> list[str]:
     return [word for name, value in options.items() for word in (f"--{name}", value)]
 

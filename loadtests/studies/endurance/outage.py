@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from typing_extensions import TypedDict
 
-from async_dedup import spool
 from async_dedup.buffer import Buffer
 from loadtests.analysis.results import Reconciliation
 from loadtests.load.profiles import at_rate
@@ -13,6 +12,7 @@ from loadtests.load.subjects import ASYNC
 from loadtests.load.workload import Mix
 from loadtests.stack import Stack
 from loadtests.studies.endurance.watch import watched
+from loadtests.studies.faults.campaign import is_drained
 from loadtests.studies.study import Setup, emptied
 from loadtests.trial.driver import Driver
 from loadtests.trial.generator import TrialFailed
@@ -107,9 +107,7 @@ def _is_drained_soon(stack: Stack, buffer: Buffer) -> bool:
     """Within the time that counts have until the next flush: longer, and there is a backlog."""
     deadline = time.monotonic() + stack.settings.flush_interval + 1
     while time.monotonic() < deadline:
-        state = buffer.state()
-        left = state.fingerprints + state.batches + state.first_events
-        if not left and not spool.files(stack.settings.spool_folder):
+        if is_drained(stack, buffer):
             return True
         time.sleep(0.1)
     return False

@@ -2,14 +2,12 @@
 
 import time
 
-from typing_extensions import TypedDict
-
 from async_dedup.buffer import Buffer
 from loadtests.load.subjects import ASYNC
 from loadtests.studies.endurance.watch import Held, look
-from loadtests.studies.faults.campaign import await_event, drained
+from loadtests.studies.faults.campaign import Counts, await_event, counts, drained
 from loadtests.studies.faults.history import load
-from loadtests.studies.faults.kinds import FAULTS, Fault, why_not_here
+from loadtests.studies.faults.kinds import FAULTS, why_not_here
 from loadtests.studies.faults.world import World
 from loadtests.studies.study import Setup, emptied
 
@@ -18,16 +16,10 @@ EVERY = 20.0
 """Seconds from the begin of a fault to that of the next."""
 
 
-class Soak(TypedDict):
+class Soak(Counts):
     seconds: float
     faults: dict[str, int]
     """How often each kind came."""
-    acknowledged: int
-    unknown: int
-    refused: int
-    lost: int
-    doubled: int
-    wrong: int
     recovery: float
     """Seconds from the end of a fault to the next acknowledgement; the longest."""
     held: list[tuple[float, Held]]
@@ -36,7 +28,7 @@ class Soak(TypedDict):
 
 def soak(setup: Setup, seconds: float = SECONDS) -> Soak:
     """Raises StackError, and TrialFailed where the twin does not come back."""
-    kinds = [each for each in FAULTS.values() if _is_fit(each)]
+    kinds = [each for each in FAULTS.values() if each.keeps and each.is_plain and not why_not_here(each)]
     with setup.stack(pin=False) as stack:
         world, buffer = World(stack, ASYNC, setup.options.seed), Buffer(stack.settings)
         emptied(stack).dispose()
@@ -61,24 +53,7 @@ def soak(setup: Setup, seconds: float = SECONDS) -> Soak:
     return {
         "seconds": seconds,
         "faults": came,
-        "acknowledged": history.totals["acknowledged"],
-        "unknown": history.totals["unknown"],
-        "refused": history.totals["refused"],
-        "lost": verdict.lost,
-        "doubled": verdict.doubled,
-        "wrong": len(verdict.wrong),
+        **counts(history, verdict),
         "recovery": recovery,
         "held": held,
     }
-
-
-def _is_fit(fault: Fault) -> bool:
-    """One that the twin can have as it was started."""
-    plain = Fault("", "", fault.hold)
-    return (
-        fault.keeps
-        and ASYNC in fault.twins
-        and fault.around is plain.around
-        and fault.api_processes == plain.api_processes
-        and not why_not_here(fault)
-    )

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import pairwise
 
 from typing_extensions import TypedDict
@@ -30,7 +31,20 @@ CALM = 0.2
 """Seconds at least between two faults."""
 
 
-class Campaign(TypedDict):
+class Counts(TypedDict):
+    """Of a history, and of what MySQL has of it."""
+
+    acknowledged: int
+    unknown: int
+    refused: int
+    lost: int
+    doubled: int
+    wrong: int
+    wrong_rows: list[str]
+    """The first few of them."""
+
+
+class Campaign(Counts):
     """What came of a kind of fault, on one twin."""
 
     fault: str
@@ -40,14 +54,6 @@ class Campaign(TypedDict):
     """Whether it is promised that nothing is lost."""
     times: int
     seed: int
-    acknowledged: int
-    unknown: int
-    refused: int
-    lost: int
-    doubled: int
-    wrong: int
-    wrong_rows: list[str]
-    """The first few of them."""
     longest_silence: float
     """Seconds without an acknowledgement, the fault's own duration included."""
     recovery: float
@@ -68,7 +74,7 @@ def campaign(setup: Setup, name: str, times: int = TIMES) -> list[Campaign]:
 def _campaign(setup: Setup, world: World, fault: Fault, times: int) -> Campaign:
     stack, seed = world.stack, setup.options.seed
     emptied(stack).dispose()
-    with fault.around(world):
+    with fault.around(world) if fault.around else nullcontext():
         try:
             world.start_twin()
             with load(stack.base_url(world.twin), seed) as history:
@@ -87,6 +93,15 @@ def _campaign(setup: Setup, world: World, fault: Fault, times: int) -> Campaign:
         "keeps": fault.keeps,
         "times": times,
         "seed": seed,
+        **counts(history, verdict),
+        "longest_silence": longest_silence(history.answers),
+        "recovery": recovery,
+        "drain": time.monotonic() - ended,
+    }
+
+
+def counts(history: History, verdict: Verdict) -> Counts:
+    return {
         "acknowledged": history.totals["acknowledged"],
         "unknown": history.totals["unknown"],
         "refused": history.totals["refused"],
@@ -94,9 +109,6 @@ def _campaign(setup: Setup, world: World, fault: Fault, times: int) -> Campaign:
         "doubled": verdict.doubled,
         "wrong": len(verdict.wrong),
         "wrong_rows": verdict.wrong[:10],
-        "longest_silence": longest_silence(history.answers),
-        "recovery": recovery,
-        "drain": time.monotonic() - ended,
     }
 
 
@@ -127,17 +139,19 @@ def drained(stack: Stack, history: History, for_all: bool) -> Verdict:
     )
     try:
         while True:
-            state = buffer.state()
-            left = state.fingerprints + state.batches + state.first_events
-            spooled = spool.files(stack.settings.spool_folder)
+            is_empty = is_drained(stack, buffer)
             verdict = judge(history, recorded(engine))
-            if (
-                not left and not spooled and (verdict.is_clean or not for_all)
-            ) or time.monotonic() > deadline:
+            is_done = is_empty and (verdict.is_clean or not for_all)
+            if is_done or time.monotonic() > deadline:
                 return verdict
             time.sleep(10 * LOOK_EVERY)
     finally:
         engine.dispose()
+
+
+def is_drained(stack: Stack, buffer: Buffer) -> bool:
+    """Whether nothing waits, neither in Redis nor in the spool."""
+    return buffer.state().is_empty and not spool.files(stack.settings.spool_folder)
 
 
 def longest_silence(answers: Sequence[float]) -> float:

@@ -7,9 +7,7 @@ from contextlib import contextmanager
 import psutil
 
 from loadtests.studies.faults.steps import SPOOL, environment
-from loadtests.studies.faults.world import API, MYSQL, REDIS, Hold, World
-
-STORES = (REDIS, MYSQL)
+from loadtests.studies.faults.world import API, STORES, Hold, World
 
 
 @contextmanager

@@ -6,17 +6,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection
 from itertools import count
 from random import Random
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from loadtests.load.at_once import Status, post
 from shared.answer import now
-from shared.event import PATH, Event
+from shared.event import Event
 
-Status = int | str
-"""Of an answer, or the name of the error that came instead of one."""
 Outcome = Literal["acknowledged", "refused", "unknown"]
 USERS = 8
 THINK_SECONDS = 0.01
@@ -107,21 +106,13 @@ def _user(url: str, seed: int, name: str, history: History, end: threading.Event
 
 
 def send(connection: HTTPConnection, event: Event) -> Status:
-    body = event.model_dump_json(by_alias=True).encode()
     try:
         if connection.sock is None:
             connection.connect()
     except OSError:
         connection.close()
         return NOT_CONNECTED
-    try:
-        connection.request("POST", PATH, body, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        response.read()
-    except (OSError, HTTPException) as error:
-        connection.close()
-        return type(error).__name__
-    return response.status
+    return post(connection, event)
 
 
 def outcome_of(status: Status) -> Outcome:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,11 +27,16 @@ class Fault:
     seconds: tuple[float, float] = AT_ONCE
     """For which it lasts, at least and at most, besides what it waits for by itself."""
     twins: tuple[str, ...] = (ASYNC,)
-    around: Hold = lambda _: nullcontext()
+    around: Hold | None = None
     """What the twin is started within."""
     api_processes: int = 1
     keeps: bool = True
     """Whether what was acknowledged has to be there afterwards; docs/guarantees.md says where it has not."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a twin can have it however it was started."""
+        return self.around is None and self.api_processes == 1
 
 
 BOTH = (ASYNC, NAIVE)

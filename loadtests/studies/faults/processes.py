@@ -1,6 +1,5 @@
 """Processes killed, ended, frozen, at a moment that is drawn or at a named step; and many of a kind."""
 
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,12 +10,11 @@ import psutil
 from async_dedup import spool
 from loadtests.load.subjects import ASYNC
 from loadtests.stack import StackError, process
+from loadtests.stack.servers import free_port
 from loadtests.studies.faults.steps import REPLAY, REPLAY_INTO_REDIS, environment
-from loadtests.studies.faults.world import API, MYSQL, REDIS, SCHEDULER, WORKER, Hold, World
+from loadtests.studies.faults.world import API, MYSQL, REDIS, SCHEDULER, STORES, WORKER, Hold, World
 from loadtests.trial.generator import TrialFailed
 from shared.settings import variable
-
-STORES = (REDIS, MYSQL)
 
 
 def killed(*names: str) -> Hold:
@@ -135,7 +133,7 @@ def many(world: World) -> Iterator[None]:
     with ExitStack() as end:
         for name, more in ((WORKER, WORKERS - 1), (SCHEDULER, SCHEDULERS - 1)):
             for _ in range(more):
-                own = world.stack.environment() | {ports[name]: str(_free_port())}
+                own = world.stack.environment() | {ports[name]: str(free_port())}
                 command = [sys.executable, "-m", f"{ASYNC}.{name}"]
                 children.append(process.spawn(command, world.stack.log_path(name), own, None))
                 end.callback(process.kill, children[-1])
@@ -157,9 +155,3 @@ def one_of_many_killed(world: World) -> Iterator[None]:
             world.kill(name)
             yield
             world.start(name)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -17,6 +17,7 @@ from loadtests.trial.generator import TrialFailed
 API = "api"
 """The server of the twin that is under test, whichever it is."""
 WORKER, SCHEDULER, REDIS, MYSQL = "worker", "scheduler", "redis", "mysql"
+STORES = (REDIS, MYSQL)
 Hold = Callable[["World"], AbstractContextManager[None]]
 """A fault is there in the block, and undone when it ends."""
 LIMIT = 30.0

@@ -81,7 +81,7 @@ def measure(setup: Setup, stack: Stack, offer: Offer) -> Point:
 def _drain(stack: Stack) -> None:
     """Wait until the buffer is empty. To add up the table, as a trial does, would be a cost that grows."""
     buffer, deadline = Buffer(stack.settings), time.monotonic() + DRAIN_LIMIT
-    while (state := buffer.state()).fingerprints or state.batches or state.first_events:
+    while not buffer.state().is_empty:
         if time.monotonic() > deadline:
             raise TrialFailed(f"the buffer is not empty {DRAIN_LIMIT:.0f} s after the load")
         time.sleep(0.1)
