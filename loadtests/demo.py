@@ -7,8 +7,9 @@ both twins get the same requests. Figures of speed are the benchmark's.
 import argparse
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 from typing import Any, NamedTuple
 
 from rich.console import Console
@@ -31,6 +32,8 @@ RUN_DIR = ROOT / ".run"
 FAILED, INTERRUPTED = 1, 130
 CLIENTS, MESSAGES = 16, 50
 SECONDS = 3.0
+TOGETHER_SECONDS = 3.0
+"""That a client waits for the others, the last of which have ended."""
 SETTLE_SECONDS = 8.0
 """Without a change, after which nothing more comes: longer than the flush interval."""
 SLOW = Trouble(delay=0.05)
@@ -61,8 +64,15 @@ def lost_update(stack: Stack, twin: str) -> dict[str, str]:
 
 
 def duplicate_key(stack: Stack, twin: str) -> dict[str, str]:
-    """Every client sends the same new errors in the same order, so that they meet."""
-    answers = by_all(stack.base_url(twin), CLIENTS, SECONDS, lambda number: f"new error {number} of {twin}")
+    """Every client sends the same new errors in the same order, and waits for the others before each."""
+    together = Barrier(CLIENTS, timeout=TOGETHER_SECONDS)
+
+    def message(number: int) -> str:
+        with suppress(BrokenBarrierError):  # another has ended
+            together.wait()
+        return f"new error {number} of {twin}"
+
+    answers = by_all(stack.base_url(twin), CLIENTS, SECONDS, message)
     return {"answered 200": f"{answers.statuses[200]:,}", "answered 500": f"{answers.statuses[500]:,}"}
 
 

@@ -73,7 +73,7 @@ class Desk:
         prompt = (
             f"The knob: {knob.about}, {knob.least:g} to {knob.most:g}{unit} (now {{now:g}}; enter: leave it) "
         )
-        while value := self._value(prompt.format(now=state["knob"]), knob.least, knob.most):
+        while (value := self._value(prompt.format(now=state["knob"]), knob.least, knob.most)) is not None:
             state["knob"], state["measured"] = value, lab.measure(self._bench, value)
             state["answered"] = 0
             self._progress.keep(lab.number, state)
@@ -100,9 +100,8 @@ class Desk:
                 self._console.print(f"See {task.solutions}/: copy one over yours, and read what it does.")
             else:
                 verdict = task.verify(self._bench)
-                self._console.print(
-                    f"{'[green]Done.[/]' if verdict.is_done else '[yellow]Not yet.[/]'} {verdict.why}"
-                )
+                self._console.print("[green]Done.[/]" if verdict.is_done else "[yellow]Not yet.[/]", end=" ")
+                self._console.print(verdict.why, markup=False)  # it may quote a log
                 state["done"] = verdict.is_done
                 self._progress.keep(number, state)
 
@@ -116,7 +115,7 @@ class Desk:
             return False
         answer = _parsed(line)
         if answer is None:
-            self._console.print(f"{line!r} is no number.")
+            self._no_number(line)
             return False
         if question.is_right(answer, measured):
             self._console.print("[green]Right.[/]")
@@ -127,8 +126,11 @@ class Desk:
 
     def _number(self, prompt: str) -> float:
         while (value := _parsed(line := self._line(f"{prompt} "))) is None:
-            self._console.print(f"{line!r} is no number.")
+            self._no_number(line)
         return value
+
+    def _no_number(self, line: str) -> None:
+        self._console.print(f"{line!r} is no number.", markup=False)
 
     def _value(self, prompt: str, least: float, most: float) -> float | None:
         """None where the learner leaves it."""

@@ -12,13 +12,14 @@ import pymysql
 from typing_extensions import TypedDict
 
 from async_dedup.buffer import Buffer
-from loadtests.stack import Stack
+from loadtests.stack import Stack, StackError
 from shared.event import PATH, Event
 
 LONGEST = 60
 """Characters of a statement that are shown."""
 NOT_ASKED_BY_US = ("SET GLOBAL", "SELECT event_time", "TRUNCATE")
-SETTLE = 0.05
+LISTENING_SECONDS = 10.0
+"""Until Redis has to have begun to tell."""
 
 
 class Step(TypedDict):
@@ -40,7 +41,6 @@ def trace(stack: Stack, url: str, message: str, follow_seconds: float) -> Trace:
     connection = HTTPConnection(url.removeprefix("http://"), timeout=30)
     connection.connect()
     with _general_log(stack) as statements, _monitor(stack) as commands:
-        time.sleep(SETTLE)
         sent = time.time()
         _report(connection, message)
         answered = time.time()
@@ -105,12 +105,13 @@ def _general_log(stack: Stack) -> Iterator[Any]:
 def _monitor(stack: Stack) -> Iterator[list[tuple[float, str]]]:
     """Redis's MONITOR; the list is whole at the end of the block."""
     heard: list[tuple[float, str]] = []
-    end = Flag()
+    listening, end = Flag(), Flag()
     redis = Buffer(stack.settings).redis
 
     def listen() -> None:
         with redis.monitor() as monitor:
             monitor.connection._sock.settimeout(0.2)
+            listening.set()
             while not end.is_set():
                 try:
                     command = monitor.next_command()
@@ -121,6 +122,8 @@ def _monitor(stack: Stack) -> Iterator[list[tuple[float, str]]]:
     thread = Thread(target=listen, daemon=True)
     thread.start()
     try:
+        if not listening.wait(LISTENING_SECONDS):
+            raise StackError("Redis does not answer to MONITOR")
         yield heard
     finally:
         end.set()

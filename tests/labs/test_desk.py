@@ -14,7 +14,7 @@ from loadtests.labs.progress import Progress
 from tests.labs.benches import FakeBench
 
 
-def lab(task: Task | None = None) -> Lab:
+def lab(task: Task | None = None, least: float = 1) -> Lab:
     """The truth is ten times the knob."""
     question = Question(
         "How much?",
@@ -28,7 +28,7 @@ def lab(task: Task | None = None) -> Lab:
         minutes=1,
         idea="an idea",
         predict=question,
-        knob=Knob("a knob", 2, 1, 9),
+        knob=Knob("a knob", 2, least, 9),
         measure=lambda _, knob: {"much": 10 * knob},
         show=lambda console, found: console.print(f"shown {found['much']:g}"),
         explain=lambda _: "explained",
@@ -40,7 +40,7 @@ def lab(task: Task | None = None) -> Lab:
     )
 
 
-def learn(folder: Path, *lines: str, task: Task | None = None) -> tuple[str, bool]:
+def learn(folder: Path, *lines: str, task: Task | None = None, least: float = 1) -> tuple[str, bool]:
     """What the learner has seen, and whether they go on; after the last line they leave."""
     console, said = Console(record=True, file=StringIO(), width=200), iter(lines)
 
@@ -51,7 +51,7 @@ def learn(folder: Path, *lines: str, task: Task | None = None) -> tuple[str, boo
         except StopIteration:
             raise EOFError from None
 
-    goes_on = Desk(console, Progress(folder), FakeBench(folder), ask).go_through(lab(task))
+    goes_on = Desk(console, Progress(folder), FakeBench(folder), ask).go_through(lab(task, least))
     return console.export_text(), goes_on
 
 
@@ -105,6 +105,17 @@ def test_the_knob_measures_again_and_the_check_is_of_that(tmp_path: Path) -> Non
     assert "From 1 to 9, please." in seen
     assert "shown 70" in seen
     assert seen.index("Not what was measured") < seen.index("Right.")
+
+
+def test_a_knob_may_be_turned_to_nothing(tmp_path: Path) -> None:
+    seen, _ = learn(tmp_path, "5", "0", "", "0", "n", least=0)
+    assert "shown 0" in seen
+    assert "is passed" in seen
+
+
+@pytest.mark.parametrize("line", ["[/red]", "[bold]x", "\\["])
+def test_what_a_learner_types_is_no_markup(tmp_path: Path, line: str) -> None:
+    assert f"{line!r} is no number." in learn(tmp_path, line, "5", "", line, "20", "n")[0]
 
 
 def test_a_lab_can_be_left_and_entered_again(tmp_path: Path) -> None:

@@ -70,14 +70,13 @@ def outlast(setup: Setup, name: str) -> Outcome:
             states = _states(stack)
             stack.start("mysql")
             began = time.monotonic()
-            while not _is_drained_soon(stack, buffer):
-                if time.monotonic() - began > DRAIN_LIMIT:
-                    raise TrialFailed(f"the backlog is not gone after {DRAIN_LIMIT:.0f} s")
+            while not _is_drained_soon(stack, buffer, began):
                 setup.display.step(f"{name}: draining for {time.monotonic() - began:.0f} s")
                 after.append(_probe(driver))
             drain = time.monotonic() - began
         after.append(_probe(driver))
-        while not _is_drained_soon(stack, buffer):
+        probed = time.monotonic()
+        while not _is_drained_soon(stack, buffer, probed):
             pass
         with connect(stack.settings) as mysql:
             counts = reconcile(driver.acknowledged, driver.unanswered, Table(mysql).counts())
@@ -103,8 +102,13 @@ def _probe(driver: Driver) -> float:
     return driver.levels[-1]["latency_ms"]["p95"] or PROBE_SECONDS * 1_000
 
 
-def _is_drained_soon(stack: Stack, buffer: Buffer) -> bool:
-    """Within the time that counts have until the next flush: longer, and there is a backlog."""
+def _is_drained_soon(stack: Stack, buffer: Buffer, began: float) -> bool:
+    """Within the time that counts have until the next flush: longer, and there is a backlog.
+
+    Raises TrialFailed where that has lasted for DRAIN_LIMIT since `began`.
+    """
+    if time.monotonic() - began > DRAIN_LIMIT:
+        raise TrialFailed(f"the backlog is not gone after {DRAIN_LIMIT:.0f} s")
     deadline = time.monotonic() + stack.settings.flush_interval + 1
     while time.monotonic() < deadline:
         if is_drained(stack, buffer):
