@@ -22,6 +22,7 @@ class Refusal(exceptions.ResponseError):
 
 ERRORS = {
     "LOADING": exceptions.BusyLoadingError,
+    "NOPERM": exceptions.NoPermissionError,
     "NOSCRIPT": exceptions.NoScriptError,
     "OOM": exceptions.OutOfMemoryError,
     "READONLY": exceptions.ReadOnlyError,

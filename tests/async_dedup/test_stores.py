@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 
 import pytest
+from redis.exceptions import OutOfMemoryError
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -17,8 +18,8 @@ from async_dedup.buffer import Buffer
 from async_dedup.group_buffer import GroupBuffer
 from async_dedup.ingest import Ingest
 from async_dedup.spool import Record, files
-from async_dedup.states import State
-from async_dedup.stores import Stores
+from async_dedup.states import ANSWERS, State
+from async_dedup.stores import ROOM, Stores, check_room
 from loadtests.stack import Stack
 from shared.answer import Refused
 from shared.event import Event
@@ -26,6 +27,8 @@ from shared.settings import Settings
 from tests.parts import (
     LIMIT,
     alone,
+    commands,
+    configured,
     counted,
     drain,
     event,
@@ -206,6 +209,40 @@ def test_a_redis_that_takes_no_writes_is_none(stack: Stack, settings: Settings, 
             return made
 
     assert asyncio.run(scenario()).refused == {}
+
+
+def test_a_redis_that_was_full_is_none_until_it_has_room_again(
+    stack: Stack, settings: Settings, buffer: Buffer
+) -> None:
+    before = configured(buffer.redis, "maxmemory")
+
+    def leave_free(share: float) -> None:
+        buffer.redis.config_set("maxmemory", int(buffer.redis.info("memory")["used_memory"] / (1 - share)))
+
+    async def scenario() -> Client:
+        async with client(settings) as made:
+            await made.send(A)
+            with full(buffer.redis):
+                await made.send(*several("full"))
+                assert made.state is State.DIRECT
+                leave_free(ROOM / 2)
+                buffer.check_room()  # a write would be taken
+                looked = commands(buffer.redis)["append"]
+                await made.until(lambda: commands(buffer.redis)["append"] > looked + 2 * ANSWERS)
+                assert made.state is State.DIRECT
+                leave_free(2 * ROOM)
+                await made.until(lambda: made.state is State.REDIS)
+            return made
+
+    assert asyncio.run(scenario()).refused == {}
+    assert configured(buffer.redis, "maxmemory") == before
+
+
+@pytest.mark.parametrize(("most", "used", "has_room"), [(0, 5, True), (100, 95, True), (100, 96, False)])
+def test_room_is_a_share_of_what_a_redis_may_use(most: int, used: int, has_room: bool) -> None:
+    told = f"# Memory\r\nused_memory:{used}\r\nmaxmemory:{most}\r\nmaxmemory_policy:noeviction\r\n".encode()
+    with nullcontext() if has_room else pytest.raises(OutOfMemoryError):
+        check_room(told)
 
 
 def test_without_both_events_are_spooled_and_replayed_once_a_store_is_back(
