@@ -11,6 +11,9 @@ JSON = "application/json"
 Data = TypeVar("Data", bound=BaseModel)
 
 
+Status = Literal["saved", "queued", "folded"]
+
+
 def now() -> datetime:
     """UTC without a time zone, as DATETIME(6) keeps it."""
     return datetime.now(UTC).replace(tzinfo=None)
@@ -47,9 +50,13 @@ class Success(BaseModel, Generic[Data]):
 
 
 class Acknowledged(BaseModel):
-    """`saved` by the naive twin, `queued` by the async one: either way it is kept."""
+    """`saved` by the naive twin, `queued` by the async one: either way it is kept.
 
-    status: Literal["saved", "queued"]
+    `folded` by both where it would have been a new issue, and its service may create no more of them just
+    now: it counts on that service's overflow issue.
+    """
+
+    status: Status
 
 
 class Refused(Exception):
@@ -85,7 +92,7 @@ def success(data: BaseModel) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def acknowledged(status: Literal["saved", "queued"], kept_at: datetime) -> bytes:
+def acknowledged(status: Status, kept_at: datetime) -> bytes:
     """The answer to an event, formatted by hand: the only one on the hot path, and the same for a group."""
     return b'{"success":true,"data":{"status":"%b"},"timestamp":"%b"}' % (
         status.encode(),

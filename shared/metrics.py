@@ -44,7 +44,10 @@ redis_operation_duration = Histogram(
 mysql_errors = Counter("mysql_errors", "Failed statements and checkouts, by the error's class.", ("error",))
 # Of a counter that begins at 1 Prometheus sees no increase, so those that can be foreseen begin at 0.
 MYSQL_ERRORS = ("IntegrityError", "OperationalError", "PoolTimeout")
-STATUSES = ("200", "400", "413", "415", "500", "503")
+STATUSES = ("200", "400", "413", "415", "429", "500", "503")
+events_folded = Counter(
+    "events_folded", "Events that count on their service's overflow issue: its budget was used up."
+)
 db_pool_connections = Gauge(
     "db_pool_connections", "Connections of the MySQL pool.", ("state",), multiprocess_mode="livesum"
 )

@@ -1,8 +1,8 @@
-"""The two tables, for MySQL 8.0+ and MariaDB 10.11+."""
+"""The tables, for MySQL 8.0+ and MariaDB 10.11+."""
 
 from datetime import datetime
 
-from sqlalchemy import CHAR, BigInteger, Integer, String
+from sqlalchemy import CHAR, VARBINARY, BigInteger, Index, Integer, String
 from sqlalchemy.dialects.mysql import DATETIME, MEDIUMTEXT
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -46,3 +46,26 @@ class AppliedBatch(Base):
     applied_at: Mapped[datetime] = mapped_column(DATETIME(fsp=6))
     fingerprints: Mapped[int] = mapped_column(Integer)
     events: Mapped[int] = mapped_column(BigInteger)
+
+
+class ServiceUse(Base):
+    """What a service has used of its rate, and the row that is locked while its budget is asked."""
+
+    __tablename__ = "service_use"
+    __table_args__ = TABLE_OPTIONS
+
+    service: Mapped[bytes] = mapped_column(VARBINARY(4 * MAX_SERVICE), primary_key=True)
+    """UTF-8: as text, what differs in spaces at its end would be one service."""
+    arrival: Mapped[datetime] = mapped_column(DATETIME(fsp=6))
+    """The theoretical arrival time of the throttle: from then on nothing is used."""
+
+
+class NewIssue(Base):
+    """A place in a service's budget, taken by an issue that was new. Only services with a budget have any."""
+
+    __tablename__ = "new_issues"
+    __table_args__ = (Index("by_service", "service", "reserved_at"), TABLE_OPTIONS)
+
+    fingerprint: Mapped[str] = mapped_column(CHAR(64, collation="ascii_bin"), primary_key=True)
+    service: Mapped[bytes] = mapped_column(VARBINARY(4 * MAX_SERVICE))
+    reserved_at: Mapped[datetime] = mapped_column(DATETIME(fsp=6))

@@ -4,17 +4,30 @@ The prefix keeps them apart from what shells, conda, CI and container engines se
 or REDIS_PORT.
 """
 
+import json
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
 
 PREFIX = "TWINS_"
 SECRETS = Path("/run/secrets")
 """Where a container engine puts files named after settings, such as `twins_mysql_password`."""
+
+LEAST_SECRET = 16
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Host = Annotated[str, Field(pattern=r"^[^\s/]+$", max_length=255)]
@@ -32,6 +45,37 @@ Folder = Annotated[Path, AfterValidator(_folder)]
 
 def _seconds(low: float, high: float) -> Any:
     return Field(ge=low, le=high, allow_inf_nan=False)
+
+
+def _parsed(text: object) -> object:
+    """JSON, where it comes from a variable: read here, so that what is wrong is told as of any other."""
+    if not isinstance(text, str):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ValueError("Input should be JSON") from None
+
+
+def _listed(text: object) -> object:
+    return [each.strip() for each in text.split(",") if each.strip()] if isinstance(text, str) else text
+
+
+RateLimit = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+RateBurst = Annotated[int, Field(ge=0, le=10_000_000)]
+NewIssues = Annotated[int, Field(ge=0, le=100_000)]
+Service = Annotated[str, Field(min_length=1, max_length=64)]
+Peer = Annotated[str, Field(pattern=re.compile(r"^[^\s/:]+:[0-9]{1,5}$"), max_length=255)]
+
+
+class Own(BaseModel):
+    """What is a service's own, where it is not what every service has."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rate_limit: RateLimit | None = None
+    rate_burst: RateBurst | None = None
+    new_issues: NewIssues | None = None
 
 
 class Settings(BaseSettings):
@@ -87,6 +131,38 @@ class Settings(BaseSettings):
     flush_interval: Annotated[float, _seconds(0.1, 3_600)] = 5.0
     """Seconds between two flushes: how late a count may be in MySQL."""
 
+    rate_limit: RateLimit = 0.0
+    """Events a second that each service may send; 0: as many as it likes."""
+    rate_burst: RateBurst = 0
+    """Events that a service may send at once; 0: as many as in a second."""
+    new_issues: NewIssues = 0
+    """New issues that each service may create in any `new_issues_window`; 0: as many as it likes."""
+    new_issues_window: Annotated[float, _seconds(1, 7 * 86_400)] = 3_600.0
+    """Seconds."""
+    services: Annotated[dict[Service, Own], NoDecode, BeforeValidator(_parsed), Field(max_length=1_000)] = {}
+    """Services for which other limits hold, as JSON: `{"shop": {"rate_limit": 100, "new_issues": 10}}`."""
+    peers: Annotated[list[Peer], NoDecode, BeforeValidator(_listed), Field(max_length=16)] = []
+    """Where the other processes of the async twin's API listen, `host:port,host:port`: they tell each other
+    what they have let through."""
+    peer_port: Port = 9009
+    """Where this one listens, if it has peers."""
+    peer_secret: Annotated[str, Field(max_length=256), Field(validate_default=True)] = ""
+    """What all of them know, and nobody else."""
+
+    @field_validator("peers")
+    @classmethod
+    def _are_of_one_process(cls, peers: list[str], info: ValidationInfo) -> list[str]:
+        if peers and info.data.get("workers", 1) > 1:
+            raise ValueError("with peers TWINS_WORKERS has to be 1: each process listens on its own port")
+        return peers
+
+    @field_validator("peer_secret")
+    @classmethod
+    def _is_needed(cls, secret: str, info: ValidationInfo) -> str:
+        if info.data.get("peers") and len(secret) < LEAST_SECRET:
+            raise ValueError(f"with peers it has to be at least {LEAST_SECRET} characters")
+        return secret
+
     @property
     def mysql_url(self) -> URL:
         return URL.create(
@@ -107,7 +183,17 @@ def variable(name: str) -> str:
 
 def environment(settings: Settings) -> dict[str, str]:
     """Return the variables with which a process reads the same settings."""
-    return {variable(name): str(value) for name, value in settings.model_dump().items()}
+    return {variable(name): _text(value) for name, value in settings.model_dump(exclude_none=True).items()}
+
+
+def _text(value: object) -> str:
+    match value:
+        case dict():
+            return json.dumps(value)
+        case list():
+            return ",".join(value)
+        case _:
+            return str(value)
 
 
 def load(status: int = 1, **given: object) -> Settings:
@@ -123,7 +209,8 @@ def load(status: int = 1, **given: object) -> Settings:
 
 
 def _line(error: Any) -> str:
-    name = str(error["loc"][0])
+    name, *inside = map(str, error["loc"])
     given = str(error["input"])
-    shown = "" if "password" in name else f"={given if given.isprintable() else repr(given)}"
-    return f"{variable(name)}{shown}: {error['msg']}"
+    is_secret = any(word in name for word in ("password", "secret"))
+    shown = "" if is_secret else f"={given if given.isprintable() else repr(given)}"
+    return ": ".join([f"{variable(name)}{shown}", *([".".join(inside)] if inside else []), error["msg"]])
