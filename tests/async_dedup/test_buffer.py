@@ -14,6 +14,7 @@ from async_dedup import keys
 from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_queue, digest_some, enqueue_digest
 from async_dedup.flush import flush
+from async_dedup.group_buffer import GroupBuffer
 from async_dedup.limits import Limits
 from loadtests.stack import Stack
 from shared.event import Event
