@@ -85,6 +85,7 @@ openapi: setup ## write shared/openapi.json again, which the naive twin serves
 schema: setup ## write the JSON Schema of results.json again
 	@$(RUN) loadtests.analysis.schema
 
+# LAB_USER and LAB_SHORT reach them through the environment.
 demo: setup ## show a flaw of the naive twin, beside the async one (FLAW=lost-update, duplicate-key, pool-exhaustion, hot-path; LAB_USER=ada)
 	@$(RUN) loadtests.demo --flaw $(or $(FLAW),lost-update)
 

@@ -68,30 +68,33 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.n is None:
             show_labs(console, Progress(folder_of_learner(options.run_dir) / WORKSHOP))
         else:
-            with interrupted_by_signals():
-                attend(console, options.run_dir, options.n)
+            return attend(console, options.run_dir, options.n)
     except (StackError, TrialFailed) as error:
         print(f"lab: {error}", file=sys.stderr)
         return FAILED
+    return 0
+
+
+def attend(console: Console, run_dir: Path, number: int) -> int:
+    try:
+        with interrupted_by_signals(), place_of_learner(run_dir) as place:
+            if name := learner():
+                console.print(f"{name}: {whereabouts(place)}", soft_wrap=True)
+            bench = RealBench(console, run_dir, place)
+            go(Desk(console, Progress(bench.folder), bench, input), number)
     except KeyboardInterrupt:
-        command = typed(f"make lab N={options.n}")
+        command = typed(f"make lab N={number}")
         print(f"\nlab: left; `{command}` goes on where you were", file=sys.stderr)
         return INTERRUPTED
     return 0
 
 
-def attend(console: Console, run_dir: Path, number: int) -> None:
-    with place_of_learner(run_dir) as place:
-        if name := learner():
-            settings = load(**place.ports)
-            console.print(
-                f"Of {name}: the folder {place.run_dir}, and the ports {settings.naive_port} (naive_sync), "
-                f"{settings.async_port} (async_dedup), {settings.mysql_port} (MySQL), "
-                f"{settings.redis_port} (Redis).",
-                soft_wrap=True,
-            )
-        bench = RealBench(console, run_dir, place)
-        go(Desk(console, Progress(bench.folder), bench, input), number)
+def whereabouts(place: Place) -> str:
+    s = load(**place.ports)
+    return (
+        f"all of yours is in {place.run_dir}; naive_sync on port {s.naive_port}, async_dedup on "
+        f"{s.async_port}, MySQL on {s.mysql_port}, Redis on {s.redis_port}"
+    )
 
 
 def forget(console: Console, run_dir: Path, number: int | None) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -91,7 +92,7 @@ def go_through(command: str, run_dir: Path, knob: Sequence[float] = ()) -> Sitti
 
         for typed, value in ((0, lab.knob.default), *((each, each) for each in knob)):
             shown.type(typed)
-            eventually(lambda value=value: is_measured(value), "the lab has measured", LIMIT)
+            eventually(partial(is_measured, value), "the lab has measured", LIMIT)
             assert not shown.has_ended(), shown.said()
             measured.append(Progress(folder).of(lab.number)["measured"])
         answers = [question.truth(measured[-1]) for question in lab.checks]

@@ -90,7 +90,7 @@ def test_two_learners_at_once_do_not_mix(course: Course) -> None:
         ada, bob = pool.map(course.at, both)
     assert one_request.round_trips(ada.measured[0]) == 4
     assert bob.measured[0]["end"] == bob.measured[0]["start"] + 1
-    ports = [set(re.findall(r" (\d{5}) \(", each.said)) for each in (ada, bob)]
+    ports = [set(re.findall(r"on (?:port )?(\d{5})\b", each.said)) for each in (ada, bob)]
     assert len(ports[0] | ports[1]) == 8
     assert "`make lab N=2 LAB_USER=bob` goes on here" in bob.said
     for name, number in (("ada", 1), ("bob", 2)):
