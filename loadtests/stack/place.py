@@ -7,6 +7,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,18 +93,14 @@ def _first_port(folder: Path, name: str) -> int:
     with open(folder / "ports.lock", "a", opener=opener) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         first_ports: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
-        if name not in first_ports:
-            start = zlib.crc32(name.encode()) % len(FIRST_PORTS)
-            order = (*FIRST_PORTS[start:], *FIRST_PORTS[:start])
-            left = (each for each in order if each not in first_ports.values() and _is_free(each))
-            first = next(left, None)
-            if first is None:
-                raise StackError(
-                    f"no {BLOCK} ports are left from {FIRST_PORTS.start} on; {path} says whose they are"
-                )
-            write_json(path, first_ports | {name: first})
+        if (first := first_ports.get(name)) is not None:
             return first
-    return first_ports[name]
+        start = zlib.crc32(name.encode()) % len(FIRST_PORTS)
+        for each in chain(FIRST_PORTS[start:], FIRST_PORTS[:start]):
+            if each not in first_ports.values() and _is_free(each):
+                write_json(path, first_ports | {name: each})
+                return each
+    raise StackError(f"no {BLOCK} ports are left from {FIRST_PORTS.start} on; {path} says whose they are")
 
 
 def _is_free(first: int) -> bool:

@@ -1,6 +1,6 @@
 """Each lab's checks take right answers and no others, on a slow machine too; a known mistake has its hint."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -94,14 +94,14 @@ TOLD: dict[int, Sequence[Told]] = {
 """By lab, check by check."""
 
 
-def cases() -> Iterator[Any]:
-    """Yield labs, each with what it may have found."""
+def cases() -> list[Any]:
+    """Return labs, each with what it may have found."""
     found = [(number, FOUND[number](slow)) for number in FOUND for slow in SLOWER]
     # With other knobs: for the tolerance of a check the ends of them matter.
     found += [(1, lab_1(1, away=200)), (1, lab_1(5, away=200)), (5, lab_5(1, freeze=0.5))]
     found += [(6, lab_6(slow, interval)) for interval in (0.5, 8.0) for slow in SLOWER]
     found += [(7, lab_7(1, "worker", "redis"))]
-    yield from (pytest.param(*each, id=f"{each[0]}-{place}") for place, each in enumerate(found))
+    return [pytest.param(*each, id=f"{each[0]}-{place}") for place, each in enumerate(found)]
 
 
 def test_nothing_is_left_out() -> None:

@@ -50,7 +50,7 @@ def test_the_labs_that_want_a_quiet_machine_say_so() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_page_names_files_and_settings_that_are_there(page: Path) -> None:
     text = page.read_text()
-    named = re.findall(r"`([\w/.-]+(?:/|\.(?:py|md|lua|html|js|yml|json)))`", text)
+    named = re.findall(r"`(\w[\w/.-]*(?:/|\.(?:py|md|lua|html|js|yml|json)))`", text)
     assert [each for each in named if not any((ROOT / folder / each).exists() for folder in FOLDERS)] == []
     settings = {variable(name) for name in Settings.model_fields}
     assert set(re.findall(r"`(TWINS_[A-Z_]+)`", text)) <= settings

@@ -104,7 +104,9 @@ def test_ports_that_somebody_has_are_not_given_away(run_dir: Path, tmp_path: Pat
 
 
 def test_when_no_ports_are_left_it_is_said(run_dir: Path, ada: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(place, "FIRST_PORTS", range(0))
+    monkeypatch.setattr(place, "FIRST_PORTS", FIRST_PORTS[:1])
+    (run_dir / "learners").mkdir()
+    (run_dir / "learners" / "ports.json").write_text(f'{{"bob": {FIRST_PORTS[0]}}}')
     with pytest.raises(StackError, match="no 20 ports are left"), place_of_learner(run_dir):
         pass
 
