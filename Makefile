@@ -6,7 +6,7 @@ RUN := .venv/bin/python -m
 unexport $(filter PYTHON%,$(.VARIABLES))
 
 # A misspelt variable would silently mean the default. What begins with TWINS_ is a setting (shared/settings.py).
-VARIABLES := PYTHON PROFILE PAIRS SEED TWINS HOST PARTS KNEES FAULTS TIMES FLAW USERS N A B THRESHOLD
+VARIABLES := PYTHON PROFILE PAIRS SEED TWINS HOST PARTS KNEES FAULTS TIMES FLAW USERS N LAB_USER LAB_SHORT A B THRESHOLD
 given = $(foreach each,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(each)))),$(each)))
 UNKNOWN := $(filter-out $(VARIABLES) TWINS_% MAKE% SHELL -%,$(given))
 ifneq ($(UNKNOWN),)
@@ -85,19 +85,20 @@ openapi: setup ## write shared/openapi.json again, which the naive twin serves
 schema: setup ## write the JSON Schema of results.json again
 	@$(RUN) loadtests.analysis.schema
 
-demo: setup ## show a flaw of the naive twin, beside the async one (FLAW=lost-update, duplicate-key, pool-exhaustion, hot-path)
+# LAB_USER and LAB_SHORT reach them through the environment.
+demo: setup ## show a flaw of the naive twin, beside the async one (FLAW=lost-update, duplicate-key, pool-exhaustion, hot-path; LAB_USER=ada)
 	@$(RUN) loadtests.demo --flaw $(or $(FLAW),lost-update)
 
 load: setup ## send the profile's events to what `make up` started; Locust's web UI changes the users (USERS=50 TWINS=async_dedup)
 	@$(RUN) loadtests.play $(if $(USERS),--users $(USERS)) $(if $(TWINS),--twins $(TWINS))
 
-lab: setup ## go through a lab of the workshop; what was done is kept (N=1)
+lab: setup ## go through a lab of the workshop; what was done is kept (N=1 LAB_USER=ada LAB_SHORT=1)
 	@$(RUN) loadtests.labs --n $(or $(N),1)
 
-labs: setup ## list the labs, with what is done
+labs: setup ## list the labs, with what is done (LAB_USER=ada)
 	@$(RUN) loadtests.labs
 
-lab-reset: setup ## forget what was done (N=1, or all)
+lab-reset: setup ## forget what was done (N=1, or all; LAB_USER=ada)
 	@$(RUN) loadtests.labs --reset $(if $(N),--n $(N))
 
 up: setup ## start both twins and leave them running
@@ -153,5 +154,6 @@ lock: setup-dev ## pin the packages of pyproject.toml again
 	@$(COMPILE) --extra dev -c requirements.lock -o requirements-dev.lock
 
 clean: ## stop the stack, remove its data and the packages
-	@if test -x .venv/bin/python; then $(RUN) loadtests.stack down; fi
+	@if test -x .venv/bin/python; then $(RUN) loadtests.stack down; \
+	$(foreach each,$(wildcard .run/learners/*/),TWINS_RUN_DIR=$(each) $(RUN) loadtests.stack down;) fi
 	rm -rf .run .venv $(FRONT)/node_modules $(FRONT)/generated
