@@ -25,6 +25,7 @@ from tests.contract.test_log import check_failure
 from tests.shared.test_metrics import value
 
 SERVICES = "/api/v1/services"
+NUMBERS = ("events", "throttled", "folded", "left", "new_issues", "new_issues_left")
 RATE, BURST, BUDGET = 0.01, 3, 2
 """Of every service: nothing comes back while a test lasts."""
 HOSTILE = (
@@ -50,6 +51,7 @@ def own(twin: str) -> dict[str, dict[str, float]]:
         f"new, {twin}": {"rate_limit": 0},
         f"listed, {twin}": {"rate_burst": 6},
         f"only a rate, {twin}": {"new_issues": 0},
+        f"only a budget, {twin}": {"rate_limit": 0},
     }
 
 
@@ -111,8 +113,13 @@ def listed(url: str) -> list[dict[str, Any]]:
     return services
 
 
-def shown(url: str, service: str) -> dict[str, Any] | None:
-    return next((each for each in listed(url) if each["service"] == service), None)
+def numbers(url: str) -> dict[str, tuple[int | None, ...]]:
+    """By service, in the order of NUMBERS."""
+    return {each["service"]: tuple(each[number] for number in NUMBERS) for each in listed(url)}
+
+
+def shows(url: str, service: str, expected: tuple[int | None, ...]) -> None:
+    client.eventually(lambda: numbers(url).get(service) == expected, f"{service!r} has {expected}")
 
 
 def test_beyond_the_burst_an_event_is_refused(twin: str, url: str) -> None:
@@ -191,7 +198,7 @@ def test_others_are_not_touched(twin: str, url: str) -> None:
 def test_a_service_may_have_no_limit_of_its_own(twin: str, url: str) -> None:
     service = f"free, {twin}"
     assert {told(client.log(url, f"free {n}", service=service)) for n in range(20)} == {kept(twin)}
-    assert shown(url, service) is None
+    assert service not in numbers(url)
 
 
 def test_beyond_the_budget_a_new_issue_is_folded(twin: str, url: str) -> None:
@@ -222,28 +229,17 @@ def test_the_services_are_listed_with_what_they_have_left(twin: str, url: str) -
     for number in range(7):
         client.log(url, f"listed {number}", service=service)
     client.log(url, "a rate", service=f"only a rate, {twin}")
-    client.log(url, "a budget", service=f"new, {twin}")
-    expected = {"events": 6, "throttled": 1, "folded": 4, "left": 0, "new_issues": 2, "new_issues_left": 0}
-    client.eventually(lambda: shown(url, service) == {"service": service, **expected}, f"{expected} is shown")
-    client.eventually(
-        lambda: (shown(url, f"only a rate, {twin}") or {}).get("left") == BURST - 1, "the rate is shown"
-    )
-    without_budget, without_rate = shown(url, f"only a rate, {twin}"), shown(url, f"new, {twin}")
-    assert without_budget is not None
-    assert without_rate is not None
-    assert without_budget["new_issues_left"] is None
-    assert without_rate["left"] is None
+    client.log(url, "a budget", service=f"only a budget, {twin}")
+    shows(url, service, (6, 1, 4, 0, 2, 0))
+    shows(url, f"only a rate, {twin}", (1, 0, 0, BURST - 1, 0, None))
+    shows(url, f"only a budget, {twin}", (1, 0, 0, None, 1, BUDGET - 1))
 
 
 def test_who_sent_most_is_the_first(twin: str, url: str) -> None:
     """What was refused is sent, too."""
     client.log(url, "one", service=f"one, {twin}")
     used_up(url, f"most, {twin}")
-
-    def order() -> list[str]:
-        return [each["service"] for each in listed(url)]
-
-    client.eventually(lambda: {f"one, {twin}", f"most, {twin}"} <= set(order()), "both are listed")
+    client.eventually(lambda: {f"one, {twin}", f"most, {twin}"} <= set(numbers(url)), "both are listed")
     sent = [(-each["events"] - each["throttled"], each["service"]) for each in listed(url)]
     assert sent == sorted(sent)
 
@@ -264,9 +260,8 @@ def test_services_that_look_alike_are_kept_apart(limited: Stack, twin: str, url:
         rest = client.issue(url, fingerprint(OVERFLOW, name))
         assert (rest.service, rest.times_seen) == (name, 1), name
         assert client.issue(url, fingerprint("1", name)).times_seen == 1, name
-    numbers = ("events", "throttled", "folded", "left", "new_issues", "new_issues_left")
-    seen = {each["service"]: tuple(each[number] for number in numbers) for each in listed(url)}
-    assert {name: seen.get(name) for name in HOSTILE} == dict.fromkeys(HOSTILE, (3, 1, 1, 0, 2, 0))
+    for name in HOSTILE:
+        shows(url, name, (BURST, 1, 1, 0, BUDGET, 0))
 
 
 def test_who_invents_services_gets_no_more_than_one(twin: str, url: str) -> None:
