@@ -47,9 +47,8 @@ class Question:
         if not letters:
             self.limits.admitted_by_redis(self.candidates)
             return payloads, sent
-        refusals = {
-            service: throttled(self.limits.quotas.of(service), wait) for service, wait in waits.items()
-        }
+        quotas = {service: self.limits.quotas.of(service) for service in waits}
+        refusals = {each: throttled(quotas[each], wait) for each, wait in waits.items() if quotas[each].rate}
         fates: list[Fate] = []
         kept, overflows = set[str](), set[str]()
         for letter, event in zip(letters, self.events, strict=True):

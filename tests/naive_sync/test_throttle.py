@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -95,7 +96,7 @@ def test_beyond_those_that_are_remembered_all_share_one_limit() -> None:
 def test_who_has_been_silent_for_a_window_makes_room() -> None:
     throttle = throttle_of(rate_limit=1_000, rate_burst=1)
     for number in range(3 * MAX_SERVICES):
-        wait_until(lambda service=f"service {number}": passes(throttle, service))
+        wait_until(partial(passes, throttle, f"service {number}"))
     remembered = throttle._limiter.storage.events  # type: ignore[attr-defined] # the library's own memory
     assert len(throttle._uses) <= MAX_SERVICES + 1
     assert len(remembered) <= MAX_SERVICES + 1
