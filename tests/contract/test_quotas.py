@@ -139,9 +139,7 @@ def test_both_twins_say_the_same(limited: Stack) -> None:
     check_alike(first, second)
     assert first.headers["RateLimit-Policy"] == second.headers["RateLimit-Policy"]
     for answer in (first, second):
-        assert {"retry-after", "ratelimit", "ratelimit-policy"} <= {
-            name.lower() for name in answer.headers.keys()
-        }
+        assert {"retry-after", "ratelimit", "ratelimit-policy"} <= {name.lower() for name in answer.headers}
 
 
 def test_a_connection_goes_on_after_it(twin: str, url: str) -> None:
