@@ -40,9 +40,9 @@ TOGETHER_SECONDS = 3.0
 SETTLE_SECONDS = 8.0
 """Without a change, after which nothing more comes: longer than the flush interval."""
 SLOW = Trouble(delay=0.05)
-RATE, BURST = 10.0, 100
+RATE, BURST = 1.0, 20
 """What the only service may send, a second and at once."""
-BUDGET = 20
+BUDGET = 10
 """New issues that it may create."""
 
 
