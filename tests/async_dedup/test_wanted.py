@@ -10,8 +10,8 @@ from sqlalchemy import Engine, delete
 from async_dedup import wanted
 from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_all
-from async_dedup.flush import flush
 from async_dedup.fates import Verdict
+from async_dedup.flush import flush
 from async_dedup.group_buffer import GroupBuffer
 from async_dedup.wanted import Missing
 from loadtests.stack import Stack
