@@ -86,7 +86,7 @@ schema: setup ## write the JSON Schema of results.json again
 	@$(RUN) loadtests.analysis.schema
 
 # LAB_USER and LAB_SHORT reach them through the environment.
-demo: setup ## show a flaw of the naive twin, beside the async one (FLAW=lost-update, duplicate-key, pool-exhaustion, hot-path; LAB_USER=ada)
+demo: setup ## show a flaw of the naive twin, beside the async one (FLAW=lost-update, duplicate-key, pool-exhaustion, hot-path, doubled-limit, oversold-budget; LAB_USER=ada)
 	@$(RUN) loadtests.demo --flaw $(or $(FLAW),lost-update)
 
 load: setup ## send the profile's events to what `make up` started; Locust's web UI changes the users (USERS=50 TWINS=async_dedup)

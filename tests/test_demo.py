@@ -11,7 +11,13 @@ from loadtests import demo
 from loadtests.demo import FLAWS
 from tests.terminal import run
 
-COUNTED = {"lost-update": "lost", "duplicate-key": "answered 500", "pool-exhaustion": "answered 503"}
+COUNTED = {
+    "lost-update": "lost",
+    "duplicate-key": "answered 500",
+    "pool-exhaustion": "answered 503",
+    "doubled-limit": "too many",
+    "oversold-budget": "too many",
+}
 """What the naive twin has and the async one has not, by flaw."""
 LINE = re.compile(r"^│ (\S.*?) +│ ([\d,]+).*?│ ([\d,]+).*?│$", re.MULTILINE)
 
