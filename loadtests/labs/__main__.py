@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.labs import broken, freshness, hot_path, lies, one_request, own, pool, race
+from loadtests.labs import broken, freshness, hot_path, lies, noisy, one_request, own, pool, race
 from loadtests.labs.desk import Desk
 from loadtests.labs.progress import Progress
 from loadtests.labs.quiet import quiet
@@ -22,7 +22,8 @@ from loadtests.trial.options import MakeParser
 from shared.settings import load
 
 LABS = {
-    each.LAB.number: each.LAB for each in (one_request, race, pool, hot_path, lies, freshness, broken, own)
+    each.LAB.number: each.LAB
+    for each in (one_request, race, pool, hot_path, lies, freshness, broken, noisy, own)
 }
 WORKSHOP = "workshop"
 """The folder within a run folder for progress, and for what a learner edits."""

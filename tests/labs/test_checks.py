@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 from rich.console import Console
 
-from loadtests.labs import broken, lies, one_request, pool
+from loadtests.labs import broken, lies, noisy, one_request, pool
 from loadtests.labs.__main__ import LABS
 from loadtests.labs.desk import Desk
 from loadtests.labs.lab import Lab
@@ -88,6 +88,20 @@ TOLD: dict[int, Sequence[Told]] = {
                 lambda found: 2 if found["part"] != "redis" else None,
             ),
         ),
+    ),
+    8: (
+        Told(
+            lambda _: noisy.BURST + noisy.RATE * 4,
+            (
+                lambda _: noisy.RATE * 4,
+                lambda found: noisy.passed(found, NAIVE) if found["processes"] > 1 else None,
+            ),
+        ),
+        Told(
+            lambda found: found["outcomes"][NAIVE]["sold"] - noisy.BUDGET,
+            (lambda found: found["outcomes"][NAIVE]["sold"], lambda _: 0),
+        ),
+        Told(lambda _: 0, (lambda found: found["outcomes"][ASYNC]["refused"],)),
     ),
     10: (),
 }

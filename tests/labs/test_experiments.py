@@ -15,7 +15,7 @@ from rich.console import Console
 
 from loadtests.bootstrap import ROOT
 from loadtests.demo import FLAWS
-from loadtests.labs import broken, freshness, hot_path, lies, one_request, own, pool, race
+from loadtests.labs import broken, freshness, hot_path, lies, noisy, one_request, own, pool, race
 from loadtests.labs.__main__ import LABS, WORKSHOP
 from loadtests.labs.lab import Lab
 from loadtests.labs.progress import Progress
@@ -195,6 +195,18 @@ def test_lab_7_on_real_twins(course: Course, turned: int, part: str, state: str)
     assert broken.lost(found) == 0
     assert (found["outcomes"][NAIVE]["failed"] > 0) is (part == "mysql")
     right_and_wrong(LABS[7], found)
+
+
+def test_lab_8_on_real_twins(course: Course) -> None:
+    found = course.found(8)
+    naive, async_ = (found["outcomes"][twin] for twin in (NAIVE, ASYNC))
+    assert async_["passed"] <= async_["may"] + 1
+    assert async_["refused"] > 0
+    assert async_["sold"] == noisy.BUDGET
+    assert naive["sold"] >= noisy.BUDGET
+    assert async_["folded"] > 0
+    assert (naive["quiet_refused"], async_["quiet_refused"]) == (0, 0)
+    right_and_wrong(LABS[8], found)
 
 
 def test_lab_10_on_real_twins(course: Course) -> None:
