@@ -15,7 +15,7 @@ $(error no such variable: $(firstword $(UNKNOWN))$(shell $(PYTHON) -c '$(NEAREST
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-observability bench ladder limits growth faults endurance report compare dashboards dashboards-check openapi schema demo load lab labs lab-reset up down status compose-up compose-bench compose-down test check format lock clean
+.PHONY: help setup setup-dev setup-observability bench ladder limits growth faults endurance report compare dashboards dashboards-check openapi schema demo load lab labs lab-reset slides sheet up down status compose-up compose-bench compose-down test check format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s  %s\n", $$1, $$2 }' Makefile
@@ -100,6 +100,12 @@ labs: setup ## list the labs, with what is done (LAB_USER=ada)
 
 lab-reset: setup ## forget what was done (N=1, or all; LAB_USER=ada)
 	@$(RUN) loadtests.labs --reset $(if $(N),--n $(N))
+
+slides: setup ## make slides of the labs' last results: .run/workshop/slides.html
+	@$(RUN) loadtests.labs.handouts.slides
+
+sheet: setup ## print the workshop's sheet, one page of A4: .run/workshop/sheet.pdf (needs Chromium)
+	@$(RUN) loadtests.labs.handouts.sheet
 
 up: setup ## start both twins and leave them running
 	@$(RUN) loadtests.stack up

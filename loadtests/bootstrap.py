@@ -58,7 +58,7 @@ Or run the whole stack in containers:
   Docker           docker compose up"""
 
 NO_BROWSER = """\
-no Chromium found, which the tests of report.html run in; all else works. To install one:
+no Chromium found, in which `make sheet` prints and pages are tested; all else works. To install one:
   Debian           sudo apt-get install chromium
   Ubuntu           sudo snap install chromium
   Fedora           sudo dnf install chromium
