@@ -19,12 +19,13 @@ def surroundings(run_dir: Path, command: str) -> dict[str, str]:
     return {**shell, **own, RUN_DIR: str(run_dir)}
 
 
-def run(command: str, run_dir: Path) -> "subprocess.CompletedProcess[str]":
+def run(command: str, run_dir: Path, lines: str = "") -> "subprocess.CompletedProcess[str]":
+    """With `lines` for what it asks."""
     return subprocess.run(
         shlex.split(command),
         env=surroundings(run_dir, command),
         cwd=ROOT,
-        stdin=subprocess.DEVNULL,
+        input=lines,
         capture_output=True,
         text=True,
         timeout=300,

@@ -26,6 +26,8 @@ from tests.labs.learner import Sitting, go_through
 from tests.terminal import run, started_by
 
 PAGES = sorted((ROOT / "workshop").glob("*.md"))
+NAMED = {1: "make lab N=1 LAB_USER=ada", 2: "make lab N=2 LAB_USER=bob"}
+"""Labs that are gone through by learners with a name, both at once; without one they are begun and left."""
 KNOBS = {"make lab N=7": (4.0,)}
 """What else a lab is tried with."""
 ELSEWHERE = {
@@ -58,7 +60,7 @@ class Course:
 
     def found(self, number: int) -> Any:
         """With the knob as it is at first."""
-        return self.at(f"make lab N={number}").measured[0]
+        return self.at(NAMED.get(number, f"make lab N={number}")).measured[0]
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +87,8 @@ def commands() -> list[str]:
 
 
 def test_two_learners_at_once_do_not_mix(course: Course) -> None:
-    both = ("make lab N=1 LAB_USER=ada", "make lab N=2 LAB_USER=bob")
-    with ThreadPoolExecutor(len(both)) as pool:
-        ada, bob = pool.map(course.at, both)
+    with ThreadPoolExecutor(len(NAMED)) as pool:
+        ada, bob = pool.map(course.at, NAMED.values())
     assert one_request.round_trips(ada.measured[0]) == 4
     assert bob.measured[0]["end"] == bob.measured[0]["start"] + 1
     ports = [set(re.findall(r"on (?:port )?(\d{5})\b", each.said)) for each in (ada, bob)]
@@ -102,6 +103,8 @@ def test_two_learners_at_once_do_not_mix(course: Course) -> None:
 def test_every_command_of_a_page_works(command: str, course: Course) -> None:
     if command in ELSEWHERE:
         assert started_by(command, course.run_dir) == ELSEWHERE[command]
+    elif command in (f"make lab N={number}" for number in NAMED):
+        assert f"Kept. `{command}` goes on here." in run(command, course.run_dir, "q\n").stdout
     elif re.match(r"make lab N=\d+", command):
         assert re.search(r"Lab \d+ is passed|Your copy: ", course.at(command).said)
     else:
