@@ -11,23 +11,26 @@ from fastapi.routing import APIRoute
 from redis import RedisError
 from starlette.convertors import StringConvertor, register_url_convertor
 
-from async_dedup import docs
+from async_dedup import docs, services
 from async_dedup.buffer import Buffer
 from async_dedup.connection import SPARE_DESCRIPTORS, Connection
 from async_dedup.digest import digest_queue, enqueue_digest
 from async_dedup.dispatch import ERRORS, HotPathAPI, answer_error, read_body, read_head
 from async_dedup.group_buffer import GroupBuffer
 from async_dedup.ingest import Ingest
-from async_dedup.protocol import short_way
+from async_dedup.known import Lookup
+from async_dedup.limits import Limits
+from async_dedup.protocol import answer_body, short_way
 from async_dedup.status import add_pending, check_health, observe, reasons_not_ready
 from async_dedup.stores import Stores
 from async_dedup.wanted import tell_again
 from shared import exposition, listing, metrics
-from shared.answer import JSON, acknowledged, success, unavailable
+from shared.answer import JSON, success, unavailable
 from shared.db import make_engine, ping
 from shared.event import PATH, check_head, decoded, parse
 from shared.fingerprint import PATTERN
 from shared.health import Ready, mysql_health
+from shared.quota import Quotas
 from shared.settings import load
 
 
@@ -41,20 +44,28 @@ register_url_convertor("fingerprint", FingerprintConvertor())
 def create_app() -> FastAPI:
     settings = load()
     engine = make_engine(settings, settings.pool_size)
-    async_buffer = GroupBuffer(settings)
-    stores = Stores(settings, async_buffer)
-    buffer = Buffer(settings)
+    buffer, quotas = Buffer(settings), Quotas(settings)
+    limits = Limits(settings, quotas, buffer) if quotas.is_any else None
+    async_buffer = GroupBuffer(settings, limits)
+    stores = Stores(settings, async_buffer, limits)
     queue = digest_queue(settings, settings.redis_timeout)
     Connection.spare_descriptors = SPARE_DESCRIPTORS + settings.pool_size
-    ingest = Ingest(stores, lambda: enqueue_digest(queue))
+    group = Ingest(stores, lambda: enqueue_digest(queue))
+    ingest = Lookup(settings, group, quotas, limits.known) if limits and quotas.has_budgets else group
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         keep_collector_away()
-        tasks = [asyncio.create_task(each) for each in (tell_again(buffer, async_buffer), stores.watch())]
+        work = [tell_again(buffer, async_buffer), stores.watch()]
+        if limits:
+            await limits.throttle.start()
+            work.append(limits.throttle.watch())
+        tasks = [asyncio.create_task(each) for each in work]
         yield
         for task in tasks:
             task.cancel()
+        if limits:
+            limits.throttle.close()
         await stores.close()
 
     metrics.show_requests()
@@ -77,7 +88,7 @@ def create_app() -> FastAPI:
         check_head(content_type, content_length, content_encoding)
         body = decoded(await read_body(request.receive), content_encoding)
         kept_at = await ingest(parse(body))
-        return Response(acknowledged("queued", kept_at), media_type=JSON)
+        return Response(answer_body("queued", kept_at), media_type=JSON)
 
     # The routes below are plain functions: FastAPI runs them in threads, so they may block.
 
@@ -92,6 +103,10 @@ def create_app() -> FastAPI:
         issue = listing.one(engine, request.path_params["fingerprint"])
         add_pending(buffer, [issue])
         return Response(success(issue), media_type=JSON)
+
+    @app.get("/api/v1/services", **docs.LIST_SERVICES)
+    def list_services() -> Response:
+        return Response(success(services.view(limits, buffer)), media_type=JSON)
 
     @app.get("/api/v1/health", **docs.HEALTH)
     def health() -> Response:

@@ -13,6 +13,7 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 from redis.retry import Retry
 
 from async_dedup.ages import FlushAge, QueueAge, flushed_seconds
+from async_dedup.budget import Place
 from async_dedup.entries import (
     EPOCH,
     Batch,
@@ -24,6 +25,7 @@ from async_dedup.entries import (
     utc,
 )
 from async_dedup.keys import (
+    ARRIVALS,
     BATCH,
     BATCHES,
     BUFFER,
@@ -31,8 +33,12 @@ from async_dedup.keys import (
     FIRST_EVENTS,
     FLUSHED_AT,
     MAX_TAKEN,
+    NEW_ISSUES,
+    NODE_SECONDS,
+    NODES,
     PENDING,
     REPLAY,
+    SERVICES,
     SET_ASIDE,
     TAKE,
     WANTED,
@@ -55,6 +61,18 @@ class Taken(NamedTuple):
     """The id of the newest of them; empty where there are none. Later ones wait for the next digest."""
     is_full: bool
     """More may wait."""
+
+
+class Used(NamedTuple):
+    """Of one service."""
+
+    events: int
+    throttled: int
+    folded: int
+    ahead: float
+    """Seconds up to its theoretical arrival time."""
+    ages: list[float]
+    """Seconds since it took each of its places."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +207,37 @@ class Buffer:
 
     def wanted(self) -> set[str]:
         return {fingerprint.hex() for fingerprint in self.redis.smembers(WANTED)}
+
+    def give_back(self, places: Collection[Place]) -> None:
+        """Places in budgets that nothing new has needed."""
+        with self.redis.pipeline(transaction=False) as pipeline:
+            for place in places:
+                pipeline.zrem(NEW_ISSUES + place.service, bytes.fromhex(place.fingerprint))
+            pipeline.execute()
+
+    def nodes(self, node: str) -> int:
+        """How many processes of the API there are; that `node` is one of them is kept for a while."""
+        now = int(self.now() * 1e6)
+        with self.redis.pipeline(transaction=False) as pipeline:
+            pipeline.zadd(NODES, {node: now})
+            pipeline.zremrangebyscore(NODES, "-inf", now - int(NODE_SECONDS * 1e6)).zcard(NODES)
+            return int(pipeline.execute()[-1])
+
+    def services(self) -> dict[str, Used]:
+        """What each service with a limit or a budget has used, in two round trips."""
+        arrivals = self.redis.zrange(ARRIVALS, 0, -1, withscores=True)
+        now = int(self.now() * 1e6)
+        with self.redis.pipeline(transaction=False) as pipeline:
+            pipeline.hgetall(SERVICES)
+            for name, _ in arrivals:
+                pipeline.zrange(NEW_ISSUES.encode() + name, 0, -1, withscores=True)
+            counted, *placed = pipeline.execute()
+        found = {}
+        for (name, arrival), places in zip(arrivals, placed, strict=True):
+            events, throttled, folded = (int(counted.get(letter + name, 0)) for letter in (b"e", b"t", b"f"))
+            ages = [(now - at) / 1e6 for _, at in places]
+            found[name.decode()] = Used(events, throttled, folded, max(arrival - now, 0) / 1e6, ages)
+        return found
 
     def check_room(self) -> None:
         """Raises redis.RedisError where an event would be refused: to append nothing needs room as well."""

@@ -15,6 +15,8 @@ from sqlalchemy import Connection, Engine, func
 from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.exc import DBAPIError
 
+from async_dedup import budget
+from async_dedup.budget import Place
 from async_dedup.buffer import Buffer, Taken, sync_redis
 from async_dedup.entries import Batch, FirstEvent, unfit_event
 from async_dedup.ledger import AlreadyApplied, enter
@@ -122,21 +124,24 @@ def _make_durable(
     is_counted = False
     if batch is not None:
         try:
-            transact(engine, lambda connection: _write(connection, events, batch, in_a_hurry))
+            needless = transact(engine, lambda connection: _write(connection, events, batch, in_a_hurry))
         except AlreadyApplied:
             is_counted = True
         except DBAPIError as error:
             if not is_refusal(error):
                 raise
         else:
+            buffer.give_back(needless)
             events_flushed.inc(sum(batch.counts.values()))
             return True
     _write_payloads(buffer, engine, events)
     return is_counted
 
 
-def _write(connection: Connection, events: list[FirstEvent], batch: Batch, in_a_hurry: bool) -> None:
+def _write(connection: Connection, events: list[FirstEvent], batch: Batch, in_a_hurry: bool) -> list[Place]:
+    """Returns places in budgets that were taken for nothing."""
     enter(connection, batch)
+    needless = _note_places(connection, events)
     counts = dict(batch.counts)
     size = ROWS if in_a_hurry else ROWS_AT_ONCE
     for start in range(0, len(events), size):
@@ -146,18 +151,36 @@ def _write(connection: Connection, events: list[FirstEvent], batch: Batch, in_a_
         # Of two payloads of a fingerprint one brings the count.
         rows = [row(event, counts.pop(event.fingerprint, 0), batch.last_seen) for event in some]
         connection.execute(UPSERT, rows)
+    return needless
 
 
 def _write_payloads(buffer: Buffer, engine: Engine, events: list[FirstEvent]) -> None:
-    rows = [row(event) for event in events]
+    if not events:
+        return
     try:
-        transact(engine, lambda connection: connection.execute(UPSERT, rows) if rows else None)
+        buffer.give_back(transact(engine, lambda connection: _write_rows(connection, events)))
     except DBAPIError as error:
-        refused = refused_rows(engine, UPSERT, rows, error)
+        refused = refused_rows(engine, UPSERT, [row(event) for event in events], error)
         buffer.set_aside(
             [unfit_event(events[at].id.encode(), why, events[at].entry()) for at, why in refused.items()]
         )
+        buffer.give_back(_places([events[at] for at in refused]))
         _write_payloads(buffer, engine, [event for at, event in enumerate(events) if at not in refused])
+
+
+def _write_rows(connection: Connection, events: list[FirstEvent]) -> list[Place]:
+    needless = _note_places(connection, events)
+    connection.execute(UPSERT, [row(event) for event in events])
+    return needless
+
+
+def _note_places(connection: Connection, events: list[FirstEvent]) -> list[Place]:
+    places = _places(events)
+    return budget.note(connection, places) if places else []
+
+
+def _places(events: list[FirstEvent]) -> list[Place]:
+    return [Place(each.fingerprint, each.owner, each.seen_at) for each in events if each.owner is not None]
 
 
 def row(first: FirstEvent, events: int = 0, last_seen: datetime = datetime.min) -> dict[str, object]:

@@ -1,18 +1,22 @@
 """Straight to MySQL: a group in one transaction, ledger row and upsert, as a digest writes it.
 
+Where services have budgets, places for new issues are taken in the same transaction.
+
 A commit whose outcome nobody knows is tried again under the same id: the ledger tells whether it came about.
 """
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from sqlalchemy import Connection, Engine, text
 
+from async_dedup import budget
 from async_dedup.digest import UPSERT, row
 from async_dedup.entries import FirstEvent
 from async_dedup.ledger import AlreadyApplied, enter
-from async_dedup.spool import Record
+from async_dedup.spool import Counted, Record
 from shared.db import transact
+from shared.quota import Quotas, overflow
 
 STATEMENT_SECONDS = 2
 """A client waits for it. What is cut off here is tried again under its id."""
@@ -20,27 +24,47 @@ PROBE = text("DELETE FROM flush_ledger WHERE batch_id = 'nobody'")
 """A write that changes nothing: a MySQL that may only be read answers a SELECT."""
 
 
-def write(engine: Engine, records: Sequence[Record]) -> None:
-    """All are in MySQL when this returns, also those that were there before. Raises sqlalchemy's errors."""
-    transact(engine, lambda connection: _write(connection, records))
+def write(engine: Engine, records: Sequence[Record], quotas: Quotas | None = None) -> set[str]:
+    """All are in MySQL when this returns, also those that were there before. Raises sqlalchemy's errors.
+
+    Returns the fingerprints of the events that were folded.
+    """
+    return transact(engine, lambda connection: _write(connection, records, quotas))
 
 
-def _write(connection: Connection, records: Sequence[Record]) -> None:
-    rows: list[dict[str, object]] = []
+def _write(connection: Connection, records: Sequence[Record], quotas: Quotas | None) -> set[str]:
+    fresh, applied = list[Record](), list[Record]()
     for record in records:
-        with suppress(AlreadyApplied):
+        try:
             enter(connection, record.batch)
-            rows += rows_of(record)
-    if rows:
+            fresh.append(record)
+        except AlreadyApplied:
+            applied.append(record)
+    folded = dict[str, str]()
+    if quotas and (candidates := _candidates(fresh)):
+        folded = budget.admit(connection, candidates, quotas)
+    if rows := [each for record in fresh for each in rows_of(record, folded)]:
         # In one order, so that no two transactions wait for each other.
         connection.execute(UPSERT, sorted(rows, key=lambda each: str(each["fingerprint"])))
+    before = _candidates(applied) if quotas else {}
+    return {*folded, *(budget.without_issue(connection, before) if before else ())}
 
 
-def rows_of(record: Record) -> list[dict[str, object]]:
-    return [
-        row(FirstEvent("", each.first.fingerprint, each.first, record.kept_at), each.events, record.kept_at)
-        for each in record.counted
-    ]
+def _candidates(records: Sequence[Record]) -> dict[str, str]:
+    return {each: service for record in records for each, service in record.candidates.items()}
+
+
+def rows_of(record: Record, folded: Mapping[str, str] | None = None) -> list[dict[str, object]]:
+    """`folded`: by fingerprint, on whose overflow issue it counts."""
+    return [row(*_first(each, record.kept_at, folded or {})) for each in record.counted]
+
+
+def _first(
+    counted: Counted, kept_at: datetime, folded: Mapping[str, str]
+) -> tuple[FirstEvent, int, datetime]:
+    owner = folded.get(counted.first.fingerprint)
+    event = counted.first if owner is None else overflow(owner)
+    return FirstEvent("", event.fingerprint, event, kept_at), counted.events, kept_at
 
 
 def probe(engine: Engine) -> None:

@@ -19,6 +19,8 @@ from shared.event import Event, too_large
 from shared.head import expectation_failed, head_too_large, too_slow
 from shared.health import Health, Ready
 from shared.listing import IssueView, Page, Query
+from shared.quota import Quota, throttled
+from shared.services import Services
 
 DESCRIPTION = "Error reports in, deduplicated issues out. Every rule in words: docs/contract.md."
 REASONS = {
@@ -27,6 +29,7 @@ REASONS = {
     408: "Head or body took more than 10 s.",
     413: "The body is larger than 256 KiB.",
     415: "The body is not JSON in UTF-8, or packed in another way than gzip.",
+    429: "The service sends more than it may: try again after `Retry-After` seconds; it was not counted.",
     417: "An `Expect` other than `100-continue`.",
     431: "Request line and headers are larger than 16 KiB.",
     503: "The event could not be kept, or nobody can tell: try again after `Retry-After` seconds.",
@@ -40,6 +43,7 @@ EXAMPLES: dict[int, Refused] = {
     413: too_large(),
     415: Refused(415, "Content-Type must be application/json, in UTF-8"),
     417: expectation_failed(),
+    429: throttled(Quota(100.0, 200, 0), 0.01),
     431: head_too_large(),
     503: unavailable("The event could not be kept"),
 }
@@ -75,7 +79,7 @@ LOG_EVENT = _route(
     "Report an error",
     "200 means that the event is kept on disk: in MySQL (`saved`), or where it will come from (`queued`).",
     Acknowledged,
-    *(400, 408, 413, 415, 417, 431, 503),
+    *(400, 408, 413, 415, 417, 429, 431, 503),
     requestBody={"required": True, "content": {JSON: {"schema": _inline(Event)}}},
 )
 LIST_ISSUES = _route(
@@ -94,6 +98,11 @@ SHOW_ISSUE = _route(
     IssueView,
     *(404, 503),
     parameters=[{"name": "fingerprint", "in": "path", "required": True, "schema": {"type": "string"}}],
+)
+LIST_SERVICES = _route(
+    "List services",
+    "Those that have a limit or a budget: what they have sent, and what they have left.",
+    Services,
 )
 HEALTH = _route(
     "Show the state of all parts", "Always 200; `status` is `degraded` where a dependency is away.", Health

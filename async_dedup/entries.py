@@ -39,11 +39,14 @@ class FirstEvent:
     fingerprint: str
     event: Event
     seen_at: datetime
+    owner: str | None = None
+    """Whose budget it has taken a place of, as a new issue."""
 
     def entry(self) -> dict[bytes, bytes]:
         """As it stands in the stream."""
         event = self.event.model_dump_json(by_alias=True).encode()
-        return {b"fingerprint": bytes.fromhex(self.fingerprint), b"event": event}
+        owner = {} if self.owner is None else {b"owner": self.owner.encode()}
+        return {b"fingerprint": bytes.fromhex(self.fingerprint), b"event": event, **owner}
 
 
 def utc(unix_microseconds: int) -> datetime:
@@ -73,7 +76,8 @@ def _first_event(entry_id: bytes, entry: Mapping[bytes, bytes]) -> FirstEvent:
     # A newer version may have added a field: of a request it is an error, here it is not for us.
     event = Event.model_validate_json(entry[b"event"], extra="ignore")
     seen_at = utc(int(entry_id.split(b"-")[0]) * 1000)  # raises for an id that is no time
-    return FirstEvent(entry_id.decode(), entry[b"fingerprint"].hex(), event, seen_at)
+    owner = entry[b"owner"].decode() if b"owner" in entry else None
+    return FirstEvent(entry_id.decode(), entry[b"fingerprint"].hex(), event, seen_at, owner)
 
 
 def _reason(error: Exception) -> str:

@@ -7,15 +7,19 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
+from typing import Any
 from uuid import uuid4
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
 
+from async_dedup.fates import Verdict
 from async_dedup.ingest import Added
 from async_dedup.keys import ADD, BATCH, BATCHES, BUFFER, FIRST_EVENTS, GROUP, MAX_FINGERPRINTS
+from async_dedup.limits import Limits
 from async_dedup.link import REFUSALS, Link, Unreached, Word, ask, connect, settle, tell
+from async_dedup.verdict import Question, ask_for
 from shared.event import Event
 from shared.metrics import redis_operation_duration
 from shared.pipeline_metrics import redis_forgot
@@ -51,6 +55,8 @@ class Group:
     arguments: list[Word]
     told: dict[str, bool]
     """By fingerprint, of those with a payload: whether there is a stack trace in it."""
+    question: Question | None
+    """What its services may have, where they have quotas."""
     unanswered: int = 0
     """How many tries were sent and have no answer."""
 
@@ -61,8 +67,9 @@ class Group:
 class GroupBuffer:
     """One connection, one group in flight."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, limits: Limits | None = None) -> None:
         self._settings = settings
+        self._limits = limits
         self.timeout = settings.redis_timeout
         self._start_process()
 
@@ -79,16 +86,17 @@ class GroupBuffer:
         self._known: dict[str, bool] = {}
         self._known_since = time.monotonic()
 
-    async def add(self, events: Sequence[Event], seconds: float | None = None) -> int:
+    async def add(self, events: Sequence[Event], seconds: float | None = None) -> int | Verdict:
         """Counts a group of events in one round trip; all are on disk when this returns.
 
         Of each fingerprint it sends the first payload, and once more the first that has a stack trace.
 
-        Returns the number of payloads, or -1 where the first try had arrived after all.
+        Returns the number of payloads, or -1 where the first try had arrived after all; where a service has a
+        quota, together with each event's fate.
         Raises redis.RedisError, after `seconds` (by default `timeout`) at most: NobodyKnows where they may
         have been counted, else they were not.
         """
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[int | Verdict] = asyncio.get_running_loop().create_future()
         self.submit(events, self.timeout if seconds is None else seconds, settle(future))
         return await future
 
@@ -99,7 +107,7 @@ class GroupBuffer:
         """
         started = time.perf_counter()
 
-        def done(outcome: int | Exception) -> None:
+        def done(outcome: int | Verdict | Exception) -> None:
             ADD_DURATION.observe(time.perf_counter() - started)
             added(outcome)
 
@@ -111,15 +119,14 @@ class GroupBuffer:
             self._see_through(group, None, due, done)
             return
 
-        def answered(outcome: int | Exception) -> None:
+        def answered(outcome: Any) -> None:
             timer.cancel()
             if is_answer(outcome):
                 group.unanswered = 0
             if isinstance(outcome, Exception) or outcome == FORGOTTEN:
                 self._see_through(group, outcome, due, done)
             else:
-                self._known.update(group.told)
-                done(outcome)
+                done(self._counted(group, outcome))
 
         def expire() -> None:
             link.abort()
@@ -129,10 +136,10 @@ class GroupBuffer:
         link.call(("EVALSHA", ADD_SHA, *group.words(introduced=True)), answered)
         timer = asyncio.get_running_loop().call_later(seconds / 2, expire)
 
-    def _see_through(self, group: Group, outcome: int | Exception | None, due: float, done: Added) -> None:
+    def _see_through(self, group: Group, outcome: Any, due: float, done: Added) -> None:
         """For all that is not plain: a first connection, and whatever else a first try came to."""
 
-        async def see() -> int:
+        async def see() -> int | Verdict:
             try:
                 return await self._add(group, outcome, due)
             except RedisError as error:
@@ -142,7 +149,7 @@ class GroupBuffer:
 
         self._seeing = asyncio.create_task(tell(see(), done))
 
-    async def _add(self, group: Group, outcome: int | Exception | None, due: float) -> int:
+    async def _add(self, group: Group, outcome: Any, due: float) -> int | Verdict:
         """Half of the time is kept for a second try, over a new connection."""
         try:
             async with asyncio.timeout((due - time.monotonic()) / 2):
@@ -154,17 +161,28 @@ class GroupBuffer:
                     log.warning("Redis has come back without its newest data, or does not know this process")
                     redis_forgot.inc()
                     self._start_anew()
+                    if self._limits:
+                        self._limits.known.redis_may_have_forgotten()
                     anew = self._next_group(group.events)
-                    group.keys, group.arguments, group.told = anew.keys, anew.arguments, anew.told
+                    group.keys, group.arguments = anew.keys, anew.arguments
+                    group.told, group.question = anew.told, anew.question
                     outcome = await self._send(group)
         except (RedisConnectionError, RedisTimeout, TimeoutError):
             outcome = await self._send_again(group, due - time.monotonic())
         if outcome == FORGOTTEN:
             raise RedisError("Redis can't tell any more whether it has counted the group")
-        self._known.update(group.told)
-        return outcome
+        return self._counted(group, outcome)
 
-    async def _send_again(self, group: Group, seconds: float) -> int:
+    def _counted(self, group: Group, outcome: Any) -> int | Verdict:
+        if group.question is None:
+            self._known.update(group.told)
+            return int(outcome)
+        payloads, told = outcome
+        verdict, known = group.question.read(payloads, told.decode(), group.told)
+        self._known.update(known)
+        return verdict
+
+    async def _send_again(self, group: Group, seconds: float) -> Any:
         try:
             async with asyncio.timeout(seconds):
                 return await self._send(group)
@@ -172,7 +190,7 @@ class GroupBuffer:
             failure = RedisTimeout if group.unanswered else Unreached
             raise failure("Redis did not answer in time") from error
 
-    async def _send(self, group: Group) -> int:
+    async def _send(self, group: Group) -> Any:
         link = await self._connect()
         words = group.words(self._introduced)
         self._introduced = True
@@ -197,13 +215,23 @@ class GroupBuffer:
         keys: list[Word] = [BUFFER, BATCHES, BATCH + group_id, FIRST_EVENTS, GROUP + self._process]
         arguments: list[Word] = [self._group, group_id, MAX_FINGERPRINTS]
         told: dict[str, bool] = {}
-        for fingerprint, (count, event) in by_fingerprint(events).items():
+        found, question = by_fingerprint(events), None
+        if self._limits:
+            question = ask_for(self._limits, events, found, self._known)
+        if question:
+            keys += question.keys
+            arguments += question.words
+        else:
+            arguments.append(0)
+        for fingerprint, (count, event) in found.items():
             payload, has_trace = "", event.stack_trace is not None
             known = self._known.get(fingerprint)
-            if known is None or (has_trace and not known):
+            # Without its payload an issue's place would not be noted.
+            may_be_new = question is not None and fingerprint in question.candidates
+            if known is None or may_be_new or (has_trace and not known):
                 payload, told[fingerprint] = event.model_dump_json(by_alias=True), has_trace
             arguments += (bytes.fromhex(fingerprint), count, payload)
-        return Group(events, keys, arguments, told)
+        return Group(events, keys, arguments, told, question)
 
     def _forget_known(self) -> None:
         if time.monotonic() - self._known_since > KNOWN_PERIOD or len(self._known) > MAX_KNOWN:
@@ -220,11 +248,11 @@ class GroupBuffer:
             self._link.abort()
 
 
-async def _evaluate(link: Link, words: list[Word]) -> int:
+async def _evaluate(link: Link, words: list[Word]) -> Any:
     try:
-        return int(await ask(link, "EVALSHA", ADD_SHA, *words))
+        return await ask(link, "EVALSHA", ADD_SHA, *words)
     except NoScriptError:
-        return int(await ask(link, "EVAL", ADD, *words))
+        return await ask(link, "EVAL", ADD, *words)
 
 
 def is_answer(outcome: object) -> bool:

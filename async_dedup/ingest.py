@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 from redis import RedisError
 
+from async_dedup.fates import Fate, Folded, Verdict
 from async_dedup.link import settle
 from shared.answer import now, unavailable
 from shared.event import Event
@@ -26,11 +27,11 @@ LEAST_TIME = 0.1
 NUDGE_INTERVAL = 0.5
 """Seconds. A row is visible within 1 s, and a job, 12 ms of CPU in all, is paid twice a second at most."""
 
-Done = Callable[[datetime | Exception], None]
+Done = Callable[[datetime | Folded | Exception], None]
 """Told since when an event is kept, or why it may not be."""
 
-Added = Callable[[int | Exception], None]
-"""Told how many payloads a group brought, or what went wrong."""
+Added = Callable[[int | Verdict | Exception], None]
+"""Told how many payloads a group brought, with quotas each event's fate as well, or what went wrong."""
 
 log = logging.getLogger(__name__)
 
@@ -65,9 +66,9 @@ class Ingest:
         self._adding = False
         self._nudging: asyncio.Task[None] | None = None
 
-    async def __call__(self, event: Event) -> datetime:
-        """Return when the event was counted and on disk. Raises Refused (503) where it may not be."""
-        future: asyncio.Future[datetime] = asyncio.get_running_loop().create_future()
+    async def __call__(self, event: Event) -> datetime | Folded:
+        """Return when the event was counted and on disk. Raises Refused (503, 429) where it may not be."""
+        future: asyncio.Future[datetime | Folded] = asyncio.get_running_loop().create_future()
         self.submit(event, settle(future))  # should its client have gone, the others of the group have not
         return await future
 
@@ -101,7 +102,7 @@ class Ingest:
         """Answer all of them before the first is due; whoever waits behind them came later."""
         group_events.observe(len(group))
 
-        def added(outcome: int | Exception) -> None:
+        def added(outcome: int | Verdict | Exception) -> None:
             try:
                 self._answer(group, outcome)
             finally:
@@ -112,7 +113,7 @@ class Ingest:
         except Exception as error:  # noqa: BLE001 - a bug: each client gets its 500, none is left waiting
             added(error)
 
-    def _answer(self, group: list[Waiting], added: int | Exception) -> None:
+    def _answer(self, group: list[Waiting], added: int | Verdict | Exception) -> None:
         outcome: datetime | Exception
         if isinstance(added, RedisError):
             log.warning("%d events not counted: %s", len(group), added)
@@ -120,9 +121,12 @@ class Ingest:
         elif isinstance(added, Exception):
             outcome = added
         else:
-            if added:
+            if added.payloads if isinstance(added, Verdict) else added:
                 self.start_nudging()
             outcome = now()
+            if isinstance(added, Verdict):
+                _answer_each(group, added.fates, outcome)
+                return
         for each in group:
             each.done(outcome)
 
@@ -137,3 +141,14 @@ class Ingest:
         # Should this fail, the scheduler's next tick does the same.
         with contextlib.suppress(RedisError):
             await asyncio.to_thread(self._nudge)
+
+
+def _answer_each(group: Sequence[Waiting], fates: Sequence[Fate], kept_at: datetime) -> None:
+    for each, fate in zip(group, fates, strict=True):
+        match fate:
+            case "kept":
+                each.done(kept_at)
+            case "folded":
+                each.done(Folded(kept_at))
+            case _:
+                each.done(fate)

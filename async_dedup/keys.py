@@ -9,15 +9,21 @@
 | hpt:group:PROCESS | string | number and id of its last group    | one each            | an hour unused    |
 | hpt:flushed_at    | string | last flush, Unix seconds           | 1                   | overwritten       |
 | hpt:set_aside     | stream | what could not be applied, and why | MAX_SET_ASIDE       | newer ones came   |
+| hpt:arrivals      | zset   | services by theoretical arrival    | MAX_SERVICES, named | idle, and others  |
+| hpt:services      | hash   | their events, throttled, folded    | three for each      | with the one above|
+| hpt:new_issues:S  | zset   | fingerprints that S made, by when  | its budget          | window and 1 min  |
+| hpt:nodes         | zset   | API processes by when they lived   | one for each        | 10 s              |
 | hpt:wanted        | set    | rows that lack their message       | MAX_FINGERPRINTS    | told, or a minute |
 | rq:*              | RQ's   | digest jobs                        | one waiting at most | failed: 5 minutes |
 
+Services are those with a limit or a budget only. Times in the three zsets are Unix microseconds.
 Counts have no expiry, and `maxmemory-policy noeviction` makes a full Redis refuse new events (503)
 rather than evict counted ones. Fingerprints are 32 raw bytes here, half of their hex form.
 
 | script          | called by                  | promises                                            |
 |-----------------|----------------------------|-----------------------------------------------------|
 | `add.lua`       | `group_buffer.py`, the API | a group counts once, however often it is sent       |
+| `verdict.lua`   | in front of `add.lua`      | no service gets more than it may, a retry no other  |
 | `claim.lua`     | `buffer.py`, the flush     | no event is in buffer and batch at once, or in none |
 | `pending.lua`   | `buffer.py`, the list      | the sum over buffer and batches at one moment       |
 | `replay.lua`    | `buffer.py`, the spool     | a spooled group is taken in once, under its own id  |
@@ -35,6 +41,10 @@ GROUP = "hpt:group:"
 FLUSHED_AT = "hpt:flushed_at"
 SET_ASIDE = "hpt:set_aside"
 WANTED = "hpt:wanted"
+ARRIVALS = "hpt:arrivals"
+SERVICES = "hpt:services"
+NEW_ISSUES = "hpt:new_issues:"
+NODES = "hpt:nodes"
 
 AT = "at"
 """The field of a buffer or batch that is no fingerprint: when its last event came, Unix microseconds."""
@@ -44,6 +54,9 @@ MAX_FINGERPRINTS = 10_000
 
 MAX_TAKEN = 8
 """Batches in which flushes are behind: a digest has one in its hands, and a killed one has left one."""
+
+NODE_SECONDS = 10
+"""After which a process of the API that has not said otherwise is none."""
 
 WANTED_SECONDS = 60
 """The scheduler renews what it wants; should it be gone, nobody waits for the answer."""
@@ -56,7 +69,7 @@ def _script(name: str) -> str:
     return (Path(__file__).parent / "lua" / f"{name}.lua").read_text()
 
 
-ADD = _script("add")
+ADD = _script("verdict") + _script("add")
 CLAIM = _script("claim")
 TAKE = _script("take")
 PENDING = _script("pending")

@@ -6,7 +6,7 @@ What redis-py puts around a call (streams, a lock, a task for each timeout) was 
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import hiredis
 from redis import exceptions
@@ -35,6 +35,7 @@ REFUSALS = (
 )
 """After which nothing was written: Redis checks for them before a script's first write."""
 
+Outcome = TypeVar("Outcome")
 Word = bytes | str | int
 Answered = Callable[[Any], None]
 """Told the reply, or the exception: redis.RedisError."""
@@ -49,9 +50,9 @@ async def connect(host: str, port: int) -> "Link":
     return link
 
 
-async def tell(work: Coroutine[Any, Any, int], done: Callable[[int | Exception], None]) -> None:
+async def tell(work: Coroutine[Any, Any, Outcome], done: Callable[[Outcome | Exception], None]) -> None:
     """`done` gets what came of `work`, whatever that is: somebody waits for it."""
-    outcome: int | Exception
+    outcome: Outcome | Exception
     try:
         outcome = await work
     except Exception as error:  # noqa: BLE001

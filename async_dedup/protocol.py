@@ -16,7 +16,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from async_dedup.connection import Connection
 from async_dedup.dispatch import Answer, Hot, HotPathAPI, error_response
+from async_dedup.fates import Folded
 from async_dedup.ingest import Ingest
+from async_dedup.known import Lookup
 from shared import metrics
 from shared.answer import JSON, acknowledged
 from shared.event import PATH, parse
@@ -27,16 +29,21 @@ LONG_WAY = frozenset((b"content-encoding", b"expect", b"transfer-encoding", b"up
 """Headers that change how a request is read or answered."""
 
 
-def short_way(ingest: Ingest, status: Literal["saved", "queued"]) -> Hot:
+def short_way(ingest: Ingest | Lookup, status: Literal["saved", "queued"]) -> Hot:
     """Do what the hot route does."""
 
     def accept(body: bytes, answer: Answer) -> None:
-        def done(outcome: datetime | Exception) -> None:
-            answer(outcome if isinstance(outcome, Exception) else acknowledged(status, outcome))
+        def done(outcome: datetime | Folded | Exception) -> None:
+            answer(outcome if isinstance(outcome, Exception) else answer_body(status, outcome))
 
         ingest.submit(parse(body), done)
 
     return accept
+
+
+def answer_body(status: Literal["saved", "queued"], kept: datetime | Folded) -> bytes:
+    """Of the answer to an event that is kept."""
+    return acknowledged("folded", kept.kept_at) if isinstance(kept, Folded) else acknowledged(status, kept)
 
 
 class Exchange:

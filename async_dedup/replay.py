@@ -6,7 +6,7 @@ group's id, whichever way it comes.
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -17,7 +17,9 @@ from async_dedup.buffer import Buffer
 from async_dedup.digest import UPSERT, pause
 from async_dedup.spool import Counted, Record
 from shared.db import is_refusal, refused_rows
+from shared.metrics import events_folded
 from shared.pipeline_metrics import events_replayed, set_aside
+from shared.quota import Quotas
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +34,11 @@ REFUSED = "refused.jsonl"
 class Replay:
     """Its methods block."""
 
-    def __init__(self, folder: Path, engine: Engine, buffer: Buffer) -> None:
+    def __init__(self, folder: Path, engine: Engine, buffer: Buffer, quotas: Quotas | None = None) -> None:
         self._folder = folder
         self._engine = engine
         self._buffer = buffer
+        self._quotas = quotas
 
     def waiting(self) -> bool:
         return bool(spool.files(self._folder))
@@ -64,11 +67,14 @@ class Replay:
 
     def _apply(self, records: Sequence[Record]) -> None:
         try:
-            direct.write(self._engine, records)
+            folded = direct.write(self._engine, records, self._quotas)
+            events_folded.inc(_events_of(records, folded))
         except DBAPIError as error:
             if is_refusal(error):
                 self._without_refused(records, error)
                 return
+            if self._quotas and any(record.candidates for record in records):
+                raise  # whether there is a place for it MySQL has to tell
             for record in records:
                 self._buffer.take_in(record)
 
@@ -87,7 +93,7 @@ class Replay:
                 else:
                     fit.append(counted)
             rest.append(record.model_copy(update={"counted": fit}))
-        direct.write(self._engine, rest)
+        direct.write(self._engine, rest, self._quotas)
 
     def _set_aside(self, record: Record, counted: Counted, reason: str) -> None:
         """Before the rest is applied: after it, a kill would leave nobody to do so."""
@@ -96,3 +102,8 @@ class Replay:
             file.write(json.dumps(line) + "\n")
         set_aside.labels("spooled").inc()
         log.error("Set aside what MySQL does not take, in %s", REFUSED)
+
+
+def _events_of(records: Sequence[Record], fingerprints: Collection[str]) -> int:
+    every = (each for record in records for each in record.counted)
+    return sum(each.events for each in every if each.first.fingerprint in fingerprints)

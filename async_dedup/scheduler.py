@@ -12,7 +12,7 @@ from redis import RedisError
 from rq import Queue
 from sqlalchemy import Engine
 
-from async_dedup import ledger
+from async_dedup import budget, ledger
 from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_all, digest_queue, enqueue_digest
 from async_dedup.flush import flush
@@ -21,6 +21,7 @@ from async_dedup.wanted import INTERVAL as ASK_INTERVAL
 from async_dedup.wanted import Missing
 from shared.db import create_tables_when_up, make_background_engine
 from shared.exposition import serve
+from shared.quota import Quotas
 from shared.settings import load
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,8 @@ def main() -> None:
     scheduler.add_job(seal, Every(seconds=interval), [buffer, interval], next_run_time=later)
     scheduler.add_job(missing.ask, Every(seconds=ASK_INTERVAL))
     scheduler.add_job(ledger.trim, Every(hours=1), [engine])
+    if Quotas(settings).is_any:
+        scheduler.add_job(budget.trim, Every(minutes=1), [engine, settings.new_issues_window])
     # Blocked before any thread starts, so that they come here and never into the middle of a flush.
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)

@@ -11,7 +11,7 @@ import os
 import struct
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -40,6 +40,8 @@ class SpoolFull(Exception):
 class Counted(BaseModel):
     events: int
     first: Event
+    may_be_new: bool = False
+    """Whether its issue needs a place in its service's budget, as far as is known."""
 
 
 class Record(BaseModel):
@@ -49,6 +51,15 @@ class Record(BaseModel):
     kept_at: datetime
     """UTC, without a time zone."""
     counted: list[Counted]
+
+    @property
+    def candidates(self) -> dict[str, str]:
+        """Fingerprints of what may be new, with their services."""
+        return {each.first.fingerprint: each.first.service for each in self.counted if each.may_be_new}
+
+    @property
+    def events(self) -> int:
+        return sum(each.events for each in self.counted)
 
     @property
     def batch(self) -> Batch:
@@ -110,10 +121,11 @@ class Spool:
             return False
 
 
-def record_of(group_id: str, events: Sequence[tuple[int, Event]]) -> Record:
-    return Record(
-        id=group_id, kept_at=now(), counted=[Counted(events=count, first=event) for count, event in events]
-    )
+def record_of(
+    group_id: str, events: Sequence[tuple[int, Event]], may_be_new: Callable[[Event], bool] = lambda _: False
+) -> Record:
+    counted = [Counted(events=count, first=event, may_be_new=may_be_new(event)) for count, event in events]
+    return Record(id=group_id, kept_at=now(), counted=counted)
 
 
 def pack(record: Record) -> bytes:

@@ -13,19 +13,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from itertools import count
-from uuid import uuid4
 
 from redis.exceptions import NoPermissionError, OutOfMemoryError, RedisError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from async_dedup import direct
+from async_dedup import budget, direct
+from async_dedup.aside import Aside
 from async_dedup.buffer import Buffer
-from async_dedup.group_buffer import GroupBuffer, NobodyKnows, by_fingerprint
+from async_dedup.fates import Verdict
+from async_dedup.group_buffer import GroupBuffer, NobodyKnows
 from async_dedup.ingest import NOT_KEPT, Added
 from async_dedup.keys import FLUSHED_AT
-from async_dedup.link import ask, connect, tell
+from async_dedup.limits import Limits
+from async_dedup.link import Outcome, ask, connect, tell
 from async_dedup.replay import Replay
-from async_dedup.spool import Spool, SpoolFull, record_of, size
+from async_dedup.spool import Record, Spool, SpoolFull, size
 from async_dedup.states import Part, State, States
 from shared.answer import now, unavailable
 from shared.db import is_refusal, make_background_engine
@@ -53,18 +55,22 @@ TRIES = 10
 class Stores:
     """For `Ingest`, which has one group at a time in flight."""
 
-    def __init__(self, settings: Settings, buffer: GroupBuffer) -> None:
+    def __init__(self, settings: Settings, buffer: GroupBuffer, limits: Limits | None = None) -> None:
         self.timeout = settings.redis_timeout + PATIENCE
         self._settings = settings
+        self._limits = limits
+        self._quotas = limits.quotas if limits else None
         self._buffer = buffer
         self._engine, self._replay_engine, self._probe_engine = (
             make_background_engine(settings, direct.STATEMENT_SECONDS) for _ in range(3)
         )
         self._spool = Spool(settings.spool_folder, settings.spool_bytes)
-        self._replay = Replay(settings.spool_folder, self._replay_engine, Buffer(settings))
+        self._replay = Replay(settings.spool_folder, self._replay_engine, Buffer(settings), self._quotas)
         self._thread = ThreadPoolExecutor(1, "store")
         self._asking: asyncio.Future[SQLAlchemyError | None] | None = None
         self._states = States(time.monotonic())
+        self._left_at = 0.0
+        """When Redis was left."""
         self.since = now()
         """When the state was entered; UTC."""
         for state in State:
@@ -96,7 +102,7 @@ class Stores:
         else:
             self._keep_aside(events, added)
 
-    def _landed(self, events: Sequence[Event], added: Added, outcome: int | Exception) -> None:
+    def _landed(self, events: Sequence[Event], added: Added, outcome: int | Verdict | Exception) -> None:
         if not isinstance(outcome, RedisError):
             added(outcome)
             return
@@ -109,28 +115,21 @@ class Stores:
     def _keep_aside(self, events: Sequence[Event], added: Added) -> None:
         self._keeping = asyncio.create_task(tell(self._keep(events), added))
 
-    async def _keep(self, events: Sequence[Event]) -> int:
+    async def _keep(self, events: Sequence[Event]) -> int | Verdict:
         """Raises Refused, or redis.RedisError, where nobody can keep them, or nobody knows."""
-        record, may_be_in_mysql = record_of(uuid4().hex, [*by_fingerprint(events).values()]), False
+        aside: Aside | None = None
+        may_be_in_mysql = False
         for _ in range(TRIES):
             await self._resolve_doubt()
             # What may be in MySQL already can only go on under its id, which Redis has no memory of.
             state = State.SPOOL if may_be_in_mysql and self.state is State.REDIS else self.state
             try:
-                match state:
-                    case State.REDIS:
-                        payloads = await self._buffer.add(events)
-                        self._answered("redis")
-                        return payloads
-                    case State.DIRECT:
-                        await self._in_thread(lambda: direct.write(self._engine, [record]))
-                        self._answered("mysql")
-                        events_direct.inc(len(events))
-                        return 0
-                    case State.SPOOL:
-                        await self._in_thread(lambda: self._spool.append(record))
-                        events_spooled.inc(len(events))
-                        return 0
+                if state is State.REDIS:
+                    payloads = await self._buffer.add(events)
+                    self._answered("redis")
+                    return payloads
+                aside = aside or Aside(events, self._limits)
+                return aside.kept(await self._keep_record(aside.record, state))
             except RedisError as error:
                 self._failed("redis", error)
                 if isinstance(error, NobodyKnows):
@@ -145,6 +144,32 @@ class Stores:
                 log.error("%d events could not be spooled: %s", len(events), error)
                 raise unavailable(NOT_KEPT) from error
         raise unavailable(NOT_KEPT)
+
+    async def _keep_record(self, record: Record, state: State) -> set[str]:
+        """Returns the fingerprints that were folded; what is in the spool is so when it is replayed."""
+        folded = set[str]()
+        if not record.counted:  # all of it was throttled
+            return folded
+        if state is State.DIRECT:
+            await self._settled(record)
+            folded = await self._in_thread(lambda: direct.write(self._engine, [record], self._quotas))
+            self._answered("mysql")
+            events_direct.inc(record.events)
+            if self._limits:
+                self._limits.admitted(record.candidates, folded)
+        else:
+            await self._in_thread(lambda: self._spool.append(record))
+            events_spooled.inc(record.events)
+        return folded
+
+    async def _settled(self, record: Record) -> None:
+        """Before MySQL is asked for places: it knows of those that were taken in Redis just before."""
+        if self._limits is None or not record.candidates:
+            return
+        if untold := self._limits.untold():
+            await self._in_thread(lambda: budget.tell(self._engine, untold))
+            self._limits.known.recent.clear()
+        await asyncio.sleep(self._left_at + budget.SETTLE - time.monotonic())
 
     async def _resolve_doubt(self) -> None:
         """A store that has failed once answers now, or has failed often enough."""
@@ -202,6 +227,10 @@ class Stores:
         if self.state is before:
             return
         self.since = now()
+        if before is State.REDIS:
+            self._left_at = time.monotonic()
+        if self._limits:
+            self._limits.ingest_is(self.state)
         state_changes.labels(self.state).inc()
         seconds = (self.since - since).total_seconds()
         log.warning("Events go to %s, after %.1f s of %s%s", self.state, seconds, before, self._because())
@@ -209,8 +238,8 @@ class Stores:
     def _because(self) -> str:
         return f" ({self.reason})" if self.reason else ""
 
-    async def _in_thread(self, work: Callable[[], None]) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, work)
+    async def _in_thread(self, work: Callable[[], Outcome]) -> Outcome:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def watch(self) -> None:
         """For as long as the process runs: looks whether a store is back, and replays what was spooled."""

@@ -38,6 +38,15 @@ state_changes = Counter("ingest_state_changes", "Changes of the ingest's state, 
 ingest_state = Gauge(
     "ingest_state", "Processes of the API that are in this state.", ("state",), multiprocess_mode="livesum"
 )
+mode_changes = Counter(
+    "throttle_mode_changes", "Changes of where services' rates are decided, by the new mode.", ("mode",)
+)
+throttle_mode = Gauge(
+    "throttle_mode", "Processes of the API that are in this mode.", ("mode",), multiprocess_mode="livesum"
+)
+throttle_peers = Gauge(
+    "throttle_peers", "Peers that were heard just now, and have heard us.", multiprocess_mode="livemax"
+)
 spool_bytes = Gauge("spool_bytes", "What waits in the spool.", multiprocess_mode="livemax")
 
 # Set from Redis at each scrape, by the process that answers it.

@@ -1,0 +1,68 @@
+"""Everything that an API process has where services have quotas; without any there is none of it."""
+
+import time
+from collections.abc import Collection, Iterable, Mapping
+from datetime import timedelta
+
+from async_dedup import budget
+from async_dedup.budget import Place
+from async_dedup.buffer import Buffer
+from async_dedup.known import KnownIssues
+from async_dedup.states import State
+from async_dedup.throttle import Throttle
+from shared.answer import now
+from shared.db import make_background_engine
+from shared.event import Event
+from shared.quota import Quotas
+from shared.settings import Settings
+
+
+class Limits:
+    """Rates and budgets of one process."""
+
+    def __init__(self, settings: Settings, quotas: Quotas, buffer: Buffer) -> None:
+        self.quotas = quotas
+        self.throttle = Throttle(settings, quotas, buffer)
+        self.known = KnownIssues()
+        self._engine = make_background_engine(settings, 2)
+
+    def may_be_new(self, event: Event) -> bool:
+        """Whether its issue needs a place in a budget, as far as this process knows."""
+        return (
+            self.quotas.has_budgets
+            and bool(self.quotas.of(event.service).new_issues)
+            and not self.known.has(event.fingerprint)
+        )
+
+    def admitted(self, candidates: Iterable[str], folded: Collection[str]) -> None:
+        """By MySQL."""
+        self.known.add(each for each in candidates if each not in folded)
+
+    def admitted_by_redis(self, candidates: Mapping[str, str]) -> None:
+        """Fingerprints with their services: MySQL may not know of them yet."""
+        self.known.add(candidates)
+        for fingerprint, service in candidates.items():
+            self.known.placed(service, fingerprint)
+
+    def told(self, services: Iterable[str]) -> None:
+        """What Redis may have forgotten of them, it has been told."""
+        for service in services:
+            self.known.places.pop(service, None)
+
+    def untold(self) -> list[Place]:
+        """Places that were taken in Redis of late: MySQL may not know of them."""
+        moment, at = now(), time.monotonic()
+        return [
+            Place(fingerprint, service, moment - timedelta(seconds=at - taken))
+            for fingerprint, (taken, service) in self.known.recent.items()
+        ]
+
+    def places(self) -> dict[str, int]:
+        """Of each service within the window, as MySQL knows them. Raises sqlalchemy's errors; blocks."""
+        with self._engine.connect() as connection:
+            return budget.taken(connection, now() - timedelta(seconds=self.quotas.window))
+
+    def ingest_is(self, state: State) -> None:
+        self.throttle.ingest_is(state)
+        if state is State.REDIS:
+            self.known.redis_may_have_forgotten()

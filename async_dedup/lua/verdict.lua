@@ -1,0 +1,167 @@
+-- What the services of a group may have: decided event by event, in order, at one moment.
+--
+-- The rate is GCRA: of each service one number, its theoretical arrival time, up to which its events are spread
+-- out at its rate. An event passes while that is no more than the burst ahead, and moves it on by an interval.
+-- The budget is the log of a sliding window: the fingerprints that a service has made issues of, and when.
+-- A service that is not known yet, has no quota of its own, and comes when there are too many, is one of the
+-- others: they share the last of the list.
+--
+-- KEYS: 6 arrivals, 7 services, then of each service its window
+-- ARGV: 5 number of services, 6 events in order: two bytes with the number of its fingerprint each, from 1 on,
+--       7 fingerprints: two bytes with the number of its service each, 0 for one without a quota; nothing where
+--       all are of the first,
+--       8 fingerprints: `n` for each that may be new, 9 most services, 10 window, 11 memory, then
+--       (service, interval, tolerance, used before, budget, overflow's fingerprint, its payload or nothing,
+--       places taken before: 32 bytes of fingerprint and 16 digits of time each, 1 where it may be one of the
+--       others)... All times are microseconds.
+
+local FIELDS, BEHIND, PLACE = 9, 11, 48
+local services = {}
+
+-- Forgets some who have been idle for long, the longest first; whether there were any.
+local function forget_idle(now)
+    local before = string.format('%d', now - tonumber(ARGV[11]))
+    local idle = redis.call('ZRANGEBYSCORE', KEYS[6], '-inf', before, 'LIMIT', 0, 100)
+    for _, name in ipairs(idle) do
+        redis.call('ZREM', KEYS[6], name)
+        redis.call('HDEL', KEYS[7], 'e' .. name, 't' .. name, 'f' .. name)
+    end
+    return #idle > 0
+end
+
+local function service_of(number, now)
+    if services[number] then
+        return services[number]
+    end
+    local at = BEHIND + FIELDS * (number - 1)
+    local name = ARGV[at + 1]
+    local arrival = redis.call('ZSCORE', KEYS[6], name)
+    if not arrival and ARGV[at + 9] == '1'
+        and redis.call('ZCARD', KEYS[6]) >= tonumber(ARGV[9]) and not forget_idle(now) then
+        services[number] = service_of(tonumber(ARGV[5]), now)
+        return services[number]
+    end
+    services[number] = {
+        name = name, window = KEYS[7 + number],
+        interval = tonumber(ARGV[at + 2]), tolerance = tonumber(ARGV[at + 3]),
+        arrival = math.max(tonumber(arrival or 0), now + tonumber(ARGV[at + 4])),
+        budget = tonumber(ARGV[at + 5]), overflow = ARGV[at + 6], payload = ARGV[at + 7],
+        asked = 0, passed = 0, throttled = 0, folded = 0,
+    }
+    for i = 1, #ARGV[at + 8], PLACE do
+        local place = string.sub(ARGV[at + 8], i, i + PLACE - 1)
+        redis.call('ZADD', KEYS[7 + number], 'NX', string.sub(place, 33), string.sub(place, 1, 32))
+    end
+    return services[number]
+end
+
+-- Whether there may be an issue of it: it has a place in the budget, or gets one; and whether that is new.
+local function find_place(service, fingerprint, now)
+    if redis.call('ZSCORE', service.window, fingerprint) then
+        return true, false
+    end
+    local from = string.format('(%d', now - tonumber(ARGV[10]))
+    if redis.call('ZCOUNT', service.window, from, '+inf') >= service.budget then
+        return false, false
+    end
+    local memory = tonumber(ARGV[11])
+    redis.call('ZADD', service.window, string.format('%d', now), fingerprint)
+    redis.call('ZREMRANGEBYSCORE', service.window, '-inf', string.format('%d', now - memory))
+    redis.call('PEXPIRE', service.window, string.format('%d', memory / 1000))
+    return true, true
+end
+
+local function number_at(text, which)
+    local high, low = string.byte(text, 2 * which - 1, 2 * which)
+    return 256 * high + low
+end
+
+-- Returns the verdict: for each event `.` where it counts, `t` throttled, `f` folded, `o` folded with the
+-- others', or nothing where all count; and how far ahead each service is then. Besides, how many events of each
+-- fingerprint count, or nil; and for each that has a new place whose it is.
+local function decide(now, first)
+    local owner, has_place, whose, fits, all_kept = {}, {}, {}, true, true
+    if ARGV[7] == '' then
+        local only = service_of(1, now)
+        only.asked = #ARGV[6] / 2
+        setmetatable(owner, {__index = function() return only end})
+    end
+    for which = 1, #ARGV[7] / 2 do
+        local number = number_at(ARGV[7], which)
+        if number > 0 then
+            owner[which] = service_of(number, now)
+            owner[which].asked = owner[which].asked + ARGV[first + 3 * which - 2]
+        end
+    end
+    for _, service in pairs(services) do
+        fits = fits and service.arrival + (service.asked - 1) * service.interval - now <= service.tolerance
+    end
+
+    local function may_be(which)
+        local service = owner[which]
+        if has_place[which] == nil and service and service.budget > 0 and string.sub(ARGV[8], which, which) == 'n' then
+            local is_new
+            has_place[which], is_new = find_place(service, ARGV[first + 3 * (which - 1)], now)
+            whose[which] = is_new and service.name or nil
+        end
+        return has_place[which] ~= false
+    end
+
+    local which = fits and string.find(ARGV[8], 'n', 1, true)
+    while which do
+        all_kept = may_be(which) and all_kept
+        which = string.find(ARGV[8], 'n', which + 1, true)
+    end
+
+    local fates, counts = {}, nil
+    if fits and all_kept then
+        for _, service in pairs(services) do
+            service.arrival = service.arrival + service.asked * service.interval
+            service.passed, service.asked = service.passed + service.asked, 0
+        end
+    else
+        counts = {}
+        for event = 1, #ARGV[6] / 2 do
+            local which, fate = number_at(ARGV[6], event), '.'
+            local service = owner[which]
+            if service and service.interval > 0 and service.arrival - now > service.tolerance then
+                service.throttled, fate = service.throttled + 1, 't'
+            elseif service then
+                service.arrival, service.passed = service.arrival + service.interval, service.passed + 1
+                if not may_be(which) then
+                    service.folded = service.folded + 1
+                    fate = service.window == KEYS[#KEYS] and 'o' or 'f'
+                end
+            end
+            if fate == '.' then
+                counts[which] = (counts[which] or 0) + 1
+            end
+            fates[event] = fate
+        end
+    end
+    local told = {table.concat(fates)}
+    for number = 1, tonumber(ARGV[5]) do
+        told[number + 1] = services[number] and string.format('%d', services[number].arrival - now) or '-'
+    end
+    return table.concat(told, ' '), counts, whose
+end
+
+-- Keeps what was decided, and counts what was folded where it belongs. Returns the number of payloads.
+local function settle(counted)
+    local payloads, is_kept = 0, {}
+    for _, service in pairs(services) do
+        if not is_kept[service] then
+            is_kept[service] = true
+            redis.call('ZADD', KEYS[6], string.format('%.17g', service.arrival), service.name)
+            for letter, events in pairs({e = service.passed, t = service.throttled, f = service.folded}) do
+                if events > 0 then
+                    redis.call('HINCRBY', KEYS[7], letter .. service.name, events)
+                end
+            end
+            if service.folded > 0 then
+                payloads = payloads + counted(service.overflow, service.folded, service.payload)
+            end
+        end
+    end
+    return payloads
+end

@@ -1,0 +1,272 @@
+"""The budget as MySQL holds it: in a group's own transaction without Redis, noted by the digest with it."""
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, func, select, text, update
+
+from async_dedup import budget, direct
+from async_dedup.budget import Place
+from async_dedup.buffer import Buffer
+from async_dedup.digest import digest_all
+from async_dedup.flush import flush
+from async_dedup.group_buffer import GroupBuffer
+from async_dedup.keys import NEW_ISSUES
+from async_dedup.limits import Limits
+from async_dedup.replay import Replay
+from async_dedup.spool import Record, Spool, files, record_of
+from loadtests.stack import Stack
+from loadtests.studies.faults.steps import DIGEST
+from shared.answer import now
+from shared.event import Event
+from shared.model import Issue, NewIssue, ServiceUse
+from shared.quota import MAX_SERVICES, OTHERS, OVERFLOW, Quotas, overflow
+from shared.settings import Settings
+from tests.async_dedup.killed import kill_at
+from tests.parts import alone, engine_of, rows, times_seen
+
+SHOP = "shop"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _alone(stack: Stack) -> Iterator[None]:
+    with alone(stack):
+        yield
+
+
+@pytest.fixture(scope="module")
+def engine(stack: Stack) -> Iterator[Engine]:
+    engine = engine_of(stack)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def buffer(stack: Stack) -> Buffer:
+    stack.reset()
+    return Buffer(stack.settings)
+
+
+def with_quota(stack: Stack, **quota: object) -> Settings:
+    return Settings.model_validate({**stack.settings.model_dump(), **quota})
+
+
+def some(service: str, *messages: str) -> list[Event]:
+    return [Event(message=message, service=service) for message in messages]
+
+
+def record(name: str, *events: Event) -> Record:
+    return record_of(name, [(1, event) for event in events], lambda _: True)
+
+
+def places(engine: Engine) -> Counter[str]:
+    statement = select(NewIssue.service, func.count()).group_by(NewIssue.service)
+    with engine.connect() as connection:
+        return Counter({service.decode(): number for service, number in connection.execute(statement)})
+
+
+def messages(engine: Engine) -> Counter[str]:
+    """Events of all services, by message."""
+    found = Counter[str]()
+    for row in rows(engine).values():
+        found[row["message"]] += row["times_seen"]
+    return found
+
+
+def test_a_group_takes_places_as_far_as_there_are_any(stack: Stack, buffer: Buffer, engine: Engine) -> None:
+    quotas = Quotas(with_quota(stack, new_issues=2))
+    group = record("first", *some(SHOP, "a", "b", "c", "d"), *some("search", "a"))
+    folded = direct.write(engine, [group], quotas)
+    assert folded == {event.fingerprint for event in some(SHOP, "c", "d")}
+    assert messages(engine) == {"a": 2, "b": 1, OVERFLOW: 2}
+    assert places(engine) == {SHOP: 2, "search": 1}
+
+
+def test_the_same_group_once_more_is_told_the_same(stack: Stack, buffer: Buffer, engine: Engine) -> None:
+    """Its commit was not answered, say."""
+    quotas = Quotas(with_quota(stack, new_issues=1))
+    group = record("first", *some(SHOP, "a", "b", "c"))
+    assert direct.write(engine, [group], quotas) == direct.write(engine, [group], quotas)
+    assert messages(engine) == {"a": 1, OVERFLOW: 2}
+
+
+def test_an_issue_that_was_known_needs_no_place(stack: Stack, buffer: Buffer, engine: Engine) -> None:
+    quotas = Quotas(with_quota(stack, new_issues=1))
+    direct.write(engine, [record("before", *some(SHOP, "a", "b", "c"))])
+    assert direct.write(engine, [record("first", *some(SHOP, "a", "b", "c", "d", "e"))], quotas) == {
+        some(SHOP, "e")[0].fingerprint
+    }
+    assert messages(engine) == {"a": 2, "b": 2, "c": 2, "d": 1, OVERFLOW: 1}
+    assert places(engine) == {SHOP: 1}
+
+
+def test_a_row_that_only_counts_is_as_new_as_its_place_says(
+    stack: Stack, buffer: Buffer, engine: Engine
+) -> None:
+    """A flush has made it, and the digest has not brought its message."""
+    quotas = Quotas(with_quota(stack, new_issues=1))
+    a, b = some(SHOP, "a", "b")
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO issues (fingerprint, service, message, times_seen, first_seen, last_seen)"
+                " VALUES (:fingerprint, '', '', 1, NOW(6), NOW(6))"
+            ),
+            [{"fingerprint": a.fingerprint}],
+        )
+    assert direct.write(engine, [record("first", a, b)], quotas) == {b.fingerprint}
+
+
+def test_of_processes_at_once_none_takes_a_place_too_many(
+    stack: Stack, buffer: Buffer, engine: Engine
+) -> None:
+    quotas = Quotas(with_quota(stack, new_issues=25))
+    together, folded = threading.Barrier(4), list[set[str]]()
+
+    def one(name: int) -> None:
+        own = engine_of(stack)
+        together.wait()
+        for number in range(5):
+            events = some(SHOP, *(f"{name} {number} {each}" for each in range(4)))
+            folded.append(direct.write(own, [record(f"{name}n{number}", *events)], quotas))
+        own.dispose()
+
+    threads = [threading.Thread(target=one, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(rows(engine)) == 25 + 1
+    assert sum(times_seen(engine).values()) == 80
+    assert sum(map(len, folded)) == times_seen(engine)[overflow(SHOP).fingerprint] == 55
+
+
+def test_a_place_is_free_again_when_the_window_has_passed(
+    stack: Stack, buffer: Buffer, engine: Engine
+) -> None:
+    quotas = Quotas(with_quota(stack, new_issues=1, new_issues_window=2.0))
+    direct.write(engine, [record("first", *some(SHOP, "a"))], quotas)
+    with engine.begin() as connection:
+        connection.execute(update(NewIssue).values(reserved_at=now() - timedelta(seconds=3)))
+    assert direct.write(engine, [record("second", *some(SHOP, "a", "b"))], quotas) == set()
+
+
+def test_who_invents_services_shares_one_budget(stack: Stack, buffer: Buffer, engine: Engine) -> None:
+    quotas = Quotas(with_quota(stack, new_issues=1, services={"named": {"new_issues": 2}}))
+    with engine.begin() as connection:
+        connection.execute(
+            ServiceUse.__table__.insert(),  # type: ignore[attr-defined]
+            [{"service": b"%d" % each, "arrival": now()} for each in range(MAX_SERVICES)],
+        )
+    group = record("first", *some("one more", "a"), *some("another", "b"), *some("named", "c", "d"))
+    assert direct.write(engine, [group], quotas) == {some("another", "b")[0].fingerprint}
+    assert places(engine) == {OTHERS: 1, "named": 2}
+
+
+def test_the_digest_notes_places_and_gives_back_what_was_not_new(
+    stack: Stack, buffer: Buffer, engine: Engine
+) -> None:
+    settings = with_quota(stack, new_issues=5)
+    direct.write(engine, [record("before", *some(SHOP, "a"))])
+
+    async def scenario() -> None:
+        client = GroupBuffer(settings, Limits(settings, Quotas(settings), buffer))
+        await client.add(some(SHOP, "a", "b"))
+        await client.close()
+
+    asyncio.run(scenario())
+    assert len(buffer.services()[SHOP].ages) == 2
+    flush(buffer, engine)  # makes a row of b that has no message
+    digest_all(buffer, engine)
+    assert places(engine) == {SHOP: 1}
+    (place,) = buffer.redis.zrange(NEW_ISSUES + SHOP, 0, -1)
+    assert place.hex() == some(SHOP, "b")[0].fingerprint
+
+
+@pytest.mark.parametrize("step", DIGEST)
+def test_a_digest_that_is_killed_loses_no_place_and_gives_none_back_twice(
+    stack: Stack, buffer: Buffer, engine: Engine, tmp_path: Path, step: str
+) -> None:
+    settings = with_quota(stack, new_issues=5)
+    direct.write(engine, [record("before", *some(SHOP, "a"))])
+
+    async def scenario() -> None:
+        client = GroupBuffer(settings, Limits(settings, Quotas(settings), buffer))
+        await client.add(some(SHOP, "a", "b", "c"))
+        await client.close()
+
+    asyncio.run(scenario())
+    kill_at(stack.settings, tmp_path, "digest", DIGEST[step])
+    digest_all(buffer, engine)
+    flush(buffer, engine)
+    assert places(engine) == {SHOP: 2}
+    assert len(buffer.services()[SHOP].ages) == 2
+    assert messages(engine) == {"a": 2, "b": 1, "c": 1}
+
+
+def test_a_refused_row_gives_its_place_back(stack: Stack, buffer: Buffer, engine: Engine) -> None:
+    settings = with_quota(stack, new_issues=5)
+
+    async def scenario() -> None:
+        client = GroupBuffer(settings, Limits(settings, Quotas(settings), buffer))
+        await client.add(some(SHOP, "a", "refused"))
+        await client.close()
+
+    asyncio.run(scenario())
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE issues ADD CONSTRAINT odd CHECK (message <> 'refused')"))
+    try:
+        digest_all(buffer, engine)
+    finally:
+        with engine.begin() as connection:
+            connection.execute(text("ALTER TABLE issues DROP CONSTRAINT odd"))
+    assert places(engine) == {SHOP: 1}
+    assert len(buffer.services()[SHOP].ages) == 1
+
+
+def test_what_was_spooled_is_folded_when_it_is_replayed(
+    stack: Stack, buffer: Buffer, engine: Engine, tmp_path: Path
+) -> None:
+    quotas = Quotas(with_quota(stack, new_issues=2))
+    spool = Spool(tmp_path, 2**20)
+    for number in range(3):
+        spool.append(record(f"group{number}", *some(SHOP, f"a{number}", f"b{number}")))
+    spool.close()
+    assert Replay(tmp_path, engine, buffer, quotas).run() == 6
+    assert messages(engine) == {"a0": 1, "b0": 1, OVERFLOW: 4}
+    assert files(tmp_path) == []
+
+
+def test_what_redis_took_just_before_mysql_is_told(stack: Stack, buffer: Buffer, engine: Engine) -> None:
+    quotas = Quotas(with_quota(stack, new_issues=2))
+    a, b, c = some(SHOP, "a", "b", "c")
+    told = [Place(a.fingerprint, SHOP, now())]
+    budget.tell(engine, told)
+    budget.tell(engine, told)
+    assert direct.write(engine, [record("first", a, b, c)], quotas) == {c.fingerprint}
+
+
+def test_places_without_an_issue_and_those_of_long_ago_are_given_back(
+    stack: Stack, buffer: Buffer, engine: Engine
+) -> None:
+    quotas = Quotas(with_quota(stack, new_issues=10, new_issues_window=3_600))
+    direct.write(engine, [record("first", *some(SHOP, "a", "b"))], quotas)
+    a, b = some(SHOP, "a", "b")
+    young, homeless = (Place(each * 64, SHOP, now()) for each in "01")
+    budget.tell(engine, [young, homeless])
+    with engine.begin() as connection:
+        for fingerprint, age in ((b.fingerprint, 3_700), (homeless.fingerprint, 61)):
+            connection.execute(
+                update(NewIssue)
+                .where(NewIssue.fingerprint == fingerprint)
+                .values(reserved_at=now() - timedelta(seconds=age))
+            )
+    budget.trim(engine, quotas.window)
+    with engine.connect() as connection:
+        assert {*connection.scalars(select(NewIssue.fingerprint))} == {a.fingerprint, young.fingerprint}
+        assert connection.scalar(select(func.count()).select_from(Issue)) == 2
