@@ -85,7 +85,7 @@ openapi: setup ## write shared/openapi.json again, which the naive twin serves
 schema: setup ## write the JSON Schema of results.json again
 	@$(RUN) loadtests.analysis.schema
 
-demo: setup ## show a flaw of the naive twin, beside the async one (FLAW=lost-update, duplicate-key, pool-exhaustion, hot-path)
+demo: setup ## show a flaw of the naive twin, beside the async one (FLAW=lost-update, duplicate-key, pool-exhaustion, hot-path, doubled-limit, oversold-budget)
 	@$(RUN) loadtests.demo --flaw $(or $(FLAW),lost-update)
 
 load: setup ## send the profile's events to what `make up` started; Locust's web UI changes the users (USERS=50 TWINS=async_dedup)

@@ -26,17 +26,24 @@ from loadtests.trial.options import MakeParser
 from loadtests.trial.reconcile import Table as Issues
 from loadtests.trial.reconcile import connect, drain
 from shared.fingerprint import fingerprint
+from shared.quota import OVERFLOW
 from shared.settings import load, variable
 
 RUN_DIR = ROOT / ".run"
 FAILED, INTERRUPTED = 1, 130
 CLIENTS, MESSAGES = 16, 50
+ENDLESS = 1_000_000_000
+"""Messages, of which none comes again."""
 SECONDS = 3.0
 TOGETHER_SECONDS = 3.0
 """That a client waits for the others, the last of which have ended."""
 SETTLE_SECONDS = 8.0
 """Without a change, after which nothing more comes: longer than the flush interval."""
 SLOW = Trouble(delay=0.05)
+RATE, BURST = 10.0, 100
+"""What the only service may send, a second and at once."""
+BUDGET = 20
+"""New issues that it may create."""
 
 
 class Flaw(NamedTuple):
@@ -97,6 +104,36 @@ def hot_path(stack: Stack, twin: str) -> dict[str, str]:
     return {"answered 200": f"{answers.statuses[200]:,}", "p95": f"{answers.p95:,.0f} ms"}
 
 
+def doubled_limit(stack: Stack, twin: str) -> dict[str, str]:
+    message = "the same error, too often"
+    answers = by_all(stack.base_url(twin), CLIENTS, SECONDS, lambda _: message)
+    may = BURST + int(RATE * answers.seconds)
+    return {
+        "answered 200": f"{answers.statuses[200]:,}",
+        "answered 429": f"{answers.statuses[429]:,}",
+        "may be": f"{may:,}",
+        "too many": f"{max(answers.statuses[200] - may, 0):,}",
+    }
+
+
+def oversold_budget(stack: Stack, twin: str) -> dict[str, str]:
+    """Every event would be a new issue."""
+    answers = by_all(
+        stack.base_url(twin), CLIENTS, SECONDS, lambda number: of_its_own("budget", number, ENDLESS)
+    )
+    with connect(stack.settings) as mysql:
+        table = Issues(mysql)
+        drain(table, answers.statuses[200], 0, SETTLE_SECONDS)
+        new = len(table.counts().keys() - {fingerprint(OVERFLOW)})
+    return {
+        "answered 200": f"{answers.statuses[200]:,}",
+        "answered 500": f"{answers.statuses[500]:,}",
+        "new issues": f"{new:,}",
+        "may be": f"{BUDGET:,}",
+        "too many": f"{max(new - BUDGET, 0):,}",
+    }
+
+
 FLAWS = {
     "lost-update": Flaw(
         1,
@@ -124,6 +161,21 @@ FLAWS = {
         hot_path,
         "The client waits for every statement, and each crosses the way to MySQL and back.",
         slow_mysql=True,
+    ),
+    "doubled-limit": Flaw(
+        5,
+        f"{CLIENTS} clients of one service that may send {BURST} events at once and {RATE:g} a second, "
+        "to two processes",
+        doubled_limit,
+        "Each process knows only what it has let through itself, and lets through all that there may be.",
+        (("workers", 2), ("rate_limit", RATE), ("rate_burst", BURST)),
+    ),
+    "oversold-budget": Flaw(
+        6,
+        f"{CLIENTS} clients of one service that may create {BUDGET} new issues",
+        oversold_budget,
+        "Several count the issues, find room for one more, and each adds its own.",
+        (("new_issues", BUDGET),),
     ),
 }
 

@@ -7,11 +7,14 @@ from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 
 from naive_sync.dispatch import make_app, read_event
 from naive_sync.ingest import ingest
+from naive_sync.services import show_services
+from naive_sync.throttle import Throttle
 from shared import exposition, listing
 from shared.answer import JSON, acknowledged, now, success, unavailable
 from shared.db import create_tables, make_engine, ping
 from shared.event import PATH, parse
 from shared.health import Dependencies, Health, Ready, mysql_health
+from shared.quota import Quotas
 from shared.settings import load
 
 WORKER_BOOT_ERROR = Arbiter.WORKER_BOOT_ERROR
@@ -23,14 +26,15 @@ def create_app() -> Flask:
     settings = load(WORKER_BOOT_ERROR)
     engine = make_engine(settings, settings.pool_size)
     create_tables(engine)
+    throttle = Throttle(Quotas(settings))
     # gunicorn starts a process beside the one that it replaces, and with TWINS_WORKERS there are several.
     exposition.serve(settings.host, settings.naive_metrics_port, shared=True)
     app = make_app()
 
     @app.post(PATH)
     def log_event() -> Response:
-        ingest(engine, parse(read_event()))
-        return Response(acknowledged("saved", now()), mimetype=JSON)
+        status = ingest(engine, throttle, parse(read_event()))
+        return Response(acknowledged(status, now()), mimetype=JSON)
 
     @app.get("/api/v1/errors")
     def list_issues() -> Response:
@@ -40,6 +44,10 @@ def create_app() -> Flask:
     @app.get("/api/v1/errors/<fingerprint:fingerprint>")
     def show_issue(fingerprint: str) -> Response:
         return Response(success(listing.one(engine, fingerprint)), mimetype=JSON)
+
+    @app.get("/api/v1/services")
+    def list_services() -> Response:
+        return Response(success(show_services(engine, throttle)), mimetype=JSON)
 
     @app.get("/api/v1/health")
     def health() -> Response:

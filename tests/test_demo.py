@@ -13,7 +13,13 @@ from loadtests.load.subjects import ASYNC, NAIVE
 from shared.settings import environment
 from tests.conftest import free_settings
 
-COUNTED = {"lost-update": "lost", "duplicate-key": "answered 500", "pool-exhaustion": "answered 503"}
+COUNTED = {
+    "lost-update": "lost",
+    "duplicate-key": "answered 500",
+    "pool-exhaustion": "answered 503",
+    "doubled-limit": "too many",
+    "oversold-budget": "too many",
+}
 """What the naive twin has and the async one has not, by flaw."""
 
 

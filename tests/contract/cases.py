@@ -144,6 +144,7 @@ UNKNOWN_PATHS = (
     "/api/v1/errors/" + "0" * 63 + "%0a",
     "/api/v1/errors/" + "%20" * 64,
     "/api/v1/errors/%00",
+    "/api/v1/services/",
     "/API/V1/ERRORS",
     "/api/v2/errors",
 )
@@ -151,6 +152,7 @@ UNKNOWN_PATHS = (
 READ_PATHS = (
     "/api/v1/errors",
     "/api/v1/errors/" + "0" * 64,
+    "/api/v1/services",
     "/api/v1/health",
     "/api/v1/ready",
     "/metrics",

@@ -6,6 +6,7 @@ from pathlib import Path
 from shared.event import MAX_BODY
 from shared.fingerprint import fingerprint
 from shared.head import MAX_HEAD
+from shared.quota import MAX_SERVICES, OTHERS, OVERFLOW
 from tests.contract.odd import ODD
 
 TEXT = (Path(__file__).parent.parent.parent / "docs" / "contract.md").read_text()
@@ -27,3 +28,9 @@ def test_its_fingerprints_are_right() -> None:
 def test_its_limits_are_the_codes() -> None:
     assert f"{MAX_BODY:,} bytes" in TEXT
     assert f"{MAX_HEAD:,} bytes" in TEXT
+    assert f"{MAX_SERVICES:,} are remembered" in TEXT
+
+
+def test_its_names_of_what_is_shared_are_the_codes() -> None:
+    assert f"`{OVERFLOW}`" in TEXT
+    assert f"`{OTHERS}`" in TEXT

@@ -35,6 +35,7 @@ def test_it_has_every_route() -> None:
         ("/api/v1/errors/log", "post"),
         ("/api/v1/errors", "get"),
         ("/api/v1/errors/{fingerprint}", "get"),
+        ("/api/v1/services", "get"),
         ("/api/v1/health", "get"),
         ("/api/v1/ready", "get"),
         ("/metrics", "get"),
@@ -77,4 +78,4 @@ def test_schemathesis_finds_nothing(twin_url: str, tmp_path: Path) -> None:
         check=False,
     )
     assert found.returncode == 0, found.stdout + found.stderr
-    assert "Tested: 6" in found.stdout
+    assert "Tested: 7" in found.stdout

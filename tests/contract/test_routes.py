@@ -7,6 +7,7 @@ from shared.event import MAX_BODY
 from shared.fingerprint import fingerprint
 from shared.health import Health, Ready
 from shared.listing import IssueView, Page
+from shared.services import Services
 from tests import client
 from tests.contract.cases import BAD_QUERIES, READ_PATHS, UNKNOWN_PATHS, WRONG_METHODS
 from tests.contract.test_log import check_failure, check_timestamp
@@ -99,6 +100,16 @@ def test_the_list(twin_url: str, async_url: str) -> None:
 def test_a_bad_query_is_refused_and_the_parameter_named(twin_url: str, query: str, parameter: str) -> None:
     failure = check_failure(client.get(twin_url, f"{client.ERRORS}?{query}"), 400)
     assert [problem.field for problem in failure.errors] == [parameter]
+
+
+def test_no_service_is_listed_where_none_has_a_limit(twin_url: str) -> None:
+    client.log(twin_url, "as much as it likes", service="unlimited")
+    answer = client.get(twin_url, "/api/v1/services")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "application/json"
+    services = Success[Services].model_validate_json(answer.body, strict=True)
+    check_timestamp(services.timestamp)
+    assert services.data.services == []
 
 
 def test_a_body_where_none_is_expected_does_no_harm(twin_url: str) -> None:

@@ -1,19 +1,22 @@
-"""The naive twin's four flaws: each test fails if its flaw goes away. And the async twin has none of them."""
+"""The naive twin's six flaws: each test fails if its flaw goes away. And the async twin has none of them."""
 
 import getpass
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pymysql
 import pytest
 
+from loadtests.load.subjects import ASYNC, NAIVE
 from loadtests.stack import ROLES_OF, Stack, process
 from loadtests.stack.roles import define_roles
-from shared.fingerprint import fingerprint
+from shared.fingerprint import DEFAULT_SERVICE, fingerprint
+from shared.quota import OVERFLOW
 from shared.settings import environment
 from tests import client
 from tests.conftest import free_settings
@@ -24,16 +27,37 @@ ROUNDS = 50
 """Far more than a race needs to show; a flaw that is gone costs them all, and fails."""
 
 
+BUDGET = 5
+
+
 def at_once(url: str, message: str) -> Counter[int]:
     """The same event from every client at the same moment; how often each status was the answer."""
-    start = threading.Barrier(CLIENTS)
+    return Counter(answer.status for answer in all_at_once(url, [message] * CLIENTS, DEFAULT_SERVICE))
 
-    def send() -> int:
+
+def all_at_once(url: str, messages: Sequence[str], service: str) -> list[client.Answer]:
+    start = threading.Barrier(len(messages))
+
+    def send(message: str) -> client.Answer:
         start.wait()
-        return client.log(url, message).status
+        return client.log(url, message, service=service)
 
-    with ThreadPoolExecutor(CLIENTS) as clients:
-        return Counter(each.result() for each in [clients.submit(send) for _ in range(CLIENTS)])
+    with ThreadPoolExecutor(len(messages)) as clients:
+        return list(clients.map(send, messages))
+
+
+@contextmanager
+def another(stack: Stack, folder: Path, twin: str, **own: Any) -> Iterator[str]:
+    """One more server of the twin, on the stack's stores, with settings of its own."""
+    ports = free_settings().model_dump(include={"naive_port", "naive_metrics_port", "async_port"})
+    settings = stack.settings.model_copy(update={**ports, "spool_folder": folder / "spool", **own})
+    role = define_roles(stack.run_dir, settings, stack.mysql)[twin]
+    child = process.spawn(role.command, folder / f"{twin}.log", environment(settings), None)
+    try:
+        client.eventually(role.is_ready, f"{twin} is ready")
+        yield f"http://{role.address}"
+    finally:
+        process.stop(child)
 
 
 def test_flaw_1_events_that_come_at_once_are_acknowledged_and_not_counted(naive_url: str) -> None:
@@ -67,16 +91,9 @@ def test_the_async_twin_counts_them_all_and_fails_none(async_url: str) -> None:
 
 @pytest.fixture
 def small_pool_url(stack: Stack, naive_url: str, tmp_path: Path) -> Iterator[str]:
-    """One more naive twin, with two connections and little patience. `naive_url` made the tables."""
-    ports = free_settings().model_dump(include={"naive_port", "naive_metrics_port"})
-    settings = stack.settings.model_copy(update={**ports, "pool_size": 2, "pool_timeout": 0.5})
-    role = define_roles(stack.run_dir, settings, stack.mysql)["naive_sync"]
-    child = process.spawn(role.command, tmp_path / "small_pool.log", environment(settings), None)
-    try:
-        client.eventually(role.is_ready, "the naive twin with the small pool is ready")
-        yield f"http://{role.address}"
-    finally:
-        process.stop(child)
+    """A naive twin with two connections and little patience. `naive_url` made the tables."""
+    with another(stack, tmp_path, NAIVE, pool_size=2, pool_timeout=0.5) as url:
+        yield url
 
 
 def connections_in_use(url: str) -> int:
@@ -175,3 +192,59 @@ def test_flaw_4_a_lock_in_mysql_stops_the_naive_twins_client_only(
             assert not waiting.done()
         assert waiting.result().status == 200
     assert client.issue(async_url, fingerprint(message)).times_seen == 3
+
+
+LIMIT = {"rate_limit": 0.001, "rate_burst": 20}
+
+
+def let_through(url: str, message: str, enough: int) -> int:
+    """How many events are, until there are `enough`, or nobody has been for long; and those after that."""
+    passed = int(client.log(url, message).status == 200)  # alone: two first events would be flaw 2
+    for _ in range(ROUNDS):
+        passed += at_once(url, message)[200]
+        if passed >= enough:
+            break
+    return passed + at_once(url, message)[200]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_flaw_5_each_process_lets_through_all_that_there_may_be(
+    stack: Stack, naive_url: str, tmp_path: Path, processes: int
+) -> None:
+    may = processes * LIMIT["rate_burst"]
+    with another(stack, tmp_path, NAIVE, workers=processes, **LIMIT) as url:
+        assert let_through(url, f"flaw 5, {processes}", int(may)) == may
+
+
+def test_the_async_twins_processes_have_one_limit(stack: Stack, async_url: str, tmp_path: Path) -> None:
+    with another(stack, tmp_path, ASYNC, workers=2, **LIMIT) as url:
+        assert let_through(url, "without flaw 5", 2 * CLIENTS) == LIMIT["rate_burst"]
+
+
+def new_at_once(url: str, service: str) -> list[client.Answer]:
+    """A new issue from every client at the same moment."""
+    return all_at_once(url, [f"new issue {number}" for number in range(CLIENTS)], service)
+
+
+def test_flaw_6_of_issues_that_are_new_at_once_there_are_too_many(
+    stack: Stack, naive_url: str, tmp_path: Path
+) -> None:
+    with another(stack, tmp_path, NAIVE, new_issues=BUDGET) as url:
+        for number in range(ROUNDS):
+            service = f"flaw-6-{number}"
+            answers = new_at_once(url, service)
+            assert {answer.status for answer in answers} <= {200, 500}  # flaw 2, on the overflow issue
+            issues = client.get(url, f"{client.ERRORS}?service={service}&limit=100").json["data"]["issues"]
+            created = sum(issue["message"] != OVERFLOW for issue in issues)
+            assert created >= BUDGET
+            if created > BUDGET:
+                return
+    pytest.fail("the budget held")
+
+
+def test_the_async_twins_budget_holds(stack: Stack, async_url: str, tmp_path: Path) -> None:
+    with another(stack, tmp_path, ASYNC, new_issues=BUDGET) as url:
+        for number in range(5):
+            answers = new_at_once(url, f"without-flaw-6-{number}")
+            told = Counter(answer.json["data"]["status"] for answer in answers)
+            assert told == {"queued": BUDGET, "folded": CLIENTS - BUDGET}

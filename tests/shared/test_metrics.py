@@ -35,6 +35,7 @@ SHARED = {
     "db_pool_connections": "gauge",
     "db_pool_waiting": "gauge",
     "mysql_errors": "counter",
+    "events_folded": "counter",
 }
 ASYNC_ONLY = {
     "group_events": "histogram",
@@ -55,12 +56,13 @@ ASYNC_ONLY = {
     "set_aside_entries": "gauge",
     "flush_interval_seconds": "gauge",
 }
-FORESEEN = {(LOG, "POST", status): 0 for status in ("200", "400", "413", "415", "500", "503")}
+FORESEEN = {(LOG, "POST", status): 0 for status in ("200", "400", "413", "415", "429", "500", "503")}
 CAUSES = {"IntegrityError": 0, "OperationalError": 0, "PoolTimeout": 0}
 ROUTES = {
     LOG,
     "/api/v1/errors",
     "/api/v1/errors/{fingerprint}",
+    "/api/v1/services",
     "/api/v1/health",
     "/api/v1/ready",
     "/metrics",

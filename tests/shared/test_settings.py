@@ -1,5 +1,6 @@
 """What a setting may be, and how a program says that it can't be that."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 
 from loadtests.bootstrap import ROOT
 from shared import settings
-from shared.settings import Settings, environment, load, variable
+from shared.settings import Own, Settings, environment, load, variable
 from tests.conftest import free_settings
 
 FOREIGN = {"HOST": "x86_64-conda-linux-gnu", "REDIS_PORT": "tcp://10.0.0.1:6379", "WORKERS": "9"}
@@ -28,6 +29,17 @@ BAD = [
     *((name, "perhaps") for name in ("show_docs", "show_metrics")),
     *(("host", value) for value in ("http://127.0.0.1", "two words", " ")),
     *(("mysql_database", value) for value in ("a\nb", "d" * 65)),
+    *(("rate_limit", value) for value in ("-1", "nan", "inf", "many", "1e9")),
+    *(("rate_burst", value) for value in ("-1", "1.5", "many", "1e9")),
+    *(("new_issues", value) for value in ("-1", "1.5", "many", "100001")),
+    *(("new_issues_window", value) for value in ("0", "-1", "nan", "inf", "1e9", "1h")),
+    *(("services", value) for value in ("shop", "[]", "5", "null", '{"shop": 5}', '{"": {}}')),
+    *(("services", f'{{"shop": {own}}}') for own in ('{"rate": 1}', '{"rate_limit": -1}', "[]")),
+    ("services", json.dumps({"s" * 65: {}})),
+    ("services", json.dumps({str(number): {} for number in range(1_001)})),
+    *(("peers", value) for value in ("host", "host:", ":1", "host:123456", "http://host:1", "a:1,b")),
+    ("peers", ",".join(f"host:{port}" for port in range(1, 18))),
+    *(("peer_port", value) for value in ("0", "65536", "any")),
 ]
 PROGRAMS = {
     "naive_sync": "-c|from naive_sync.app import create_app; create_app()",
@@ -111,6 +123,34 @@ def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert "secret" not in said
 
 
+def test_peers_need_a_secret_and_it_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TWINS_PEERS", "127.0.0.1:9009")
+    monkeypatch.setenv("TWINS_PEER_SECRET", "too short")
+    with pytest.raises(SystemExit):
+        load()
+    said = capsys.readouterr().err
+    assert said.startswith("TWINS_PEER_SECRET: ")
+    assert "too short" not in said
+    assert len(said.splitlines()) == 1, said
+
+
+def test_peers_are_of_one_process_each(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TWINS_PEERS", "127.0.0.1:9009")
+    monkeypatch.setenv("TWINS_PEER_SECRET", "sixteen or more characters")
+    assert load().peers == ["127.0.0.1:9009"]
+    monkeypatch.setenv("TWINS_WORKERS", "2")
+    with pytest.raises(SystemExit):
+        load()
+    said = capsys.readouterr().err
+    assert said.startswith("TWINS_PEERS=")
+    assert "TWINS_WORKERS" in said
+    assert len(said.splitlines()) == 1, said
+
+
 def test_variables_of_others_mean_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     before = load()
     for name, value in FOREIGN.items():
@@ -125,6 +165,24 @@ def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_process_is_told_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     other = free_settings().model_copy(update={"host": "127.0.0.2", "mysql_password": "a b'\"%"})
+    for name, value in environment(other).items():
+        monkeypatch.setenv(name, value)
+    assert load() == other
+
+
+def test_a_process_is_told_of_quotas_and_peers(monkeypatch: pytest.MonkeyPatch) -> None:
+    services = {
+        "shop": Own(rate_limit=0.5, rate_burst=0, new_issues=7),
+        " \U0001f525 \"'%": Own(new_issues=0),
+        "unlimited": Own(),
+    }
+    other = free_settings().model_copy(
+        update={
+            **{"rate_limit": 2.5, "rate_burst": 10, "new_issues": 3, "new_issues_window": 60.0},
+            **{"services": services, "peers": ["127.0.0.1:1", "host.name:65535"]},
+            "peer_secret": "sixteen or more, \"'%",
+        }
+    )
     for name, value in environment(other).items():
         monkeypatch.setenv(name, value)
     assert load() == other

@@ -5,11 +5,14 @@ from sqlalchemy import Engine
 
 from loadtests.studies.ladder.table import upsert
 from naive_sync import app as naive
+from naive_sync.throttle import Throttle
+from shared.answer import Status
 from shared.event import Event
 
 
-def ingest(engine: Engine, event: Event) -> None:
+def ingest(engine: Engine, _: Throttle, event: Event) -> Status:
     upsert(engine, [event])
+    return "saved"
 
 
 def create_app() -> Flask:

@@ -5,7 +5,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from naive_sync.digest import digest
-from shared.answer import now
+from naive_sync.throttle import Throttle
+from shared.answer import Status, now
 from shared.db import or_unavailable
 from shared.event import Event
 from shared.model import Issue
@@ -13,10 +14,11 @@ from shared.model import Issue
 DEADLOCK = 1213
 
 
-def ingest(engine: Engine, event: Event) -> None:
+def ingest(engine: Engine, _: Throttle, event: Event) -> Status:
     with or_unavailable():
         while not _counted(engine, event):
             pass
+    return "saved"
 
 
 def _counted(engine: Engine, event: Event) -> bool:

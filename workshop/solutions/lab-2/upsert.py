@@ -3,13 +3,14 @@
 from sqlalchemy import Engine
 from sqlalchemy.dialects.mysql import insert
 
-from shared.answer import now
+from naive_sync.throttle import Throttle
+from shared.answer import Status, now
 from shared.db import or_unavailable
 from shared.event import Event
 from shared.model import Issue
 
 
-def ingest(engine: Engine, event: Event) -> None:
+def ingest(engine: Engine, _: Throttle, event: Event) -> Status:
     seen_at = now()
     statement = insert(Issue).values(
         fingerprint=event.fingerprint,
@@ -24,3 +25,4 @@ def ingest(engine: Engine, event: Event) -> None:
         connection.execute(
             statement.on_duplicate_key_update(times_seen=Issue.times_seen + 1, last_seen=seen_at)
         )
+    return "saved"

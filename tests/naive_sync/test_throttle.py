@@ -1,0 +1,109 @@
+"""The naive twin's limiter, without its HTTP side: what it lets through, and what it remembers."""
+
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from naive_sync.throttle import Throttle
+from shared.answer import Refused
+from shared.quota import MAX_SERVICES, OTHERS, Quotas
+from shared.settings import Settings
+from tests.parts import wait_until
+
+SLOW = {"rate_limit": 0.001}
+"""Nothing comes back while a test lasts."""
+
+
+def throttle_of(**settings: Any) -> Throttle:
+    return Throttle(Quotas(Settings(**settings)))
+
+
+def passes(throttle: Throttle, service: str) -> bool:
+    try:
+        throttle.let_through(service)
+    except Refused:
+        return False
+    return True
+
+
+def numbers(throttle: Throttle, service: str) -> tuple[int, int, int | None]:
+    use = dict(throttle.uses())[service]
+    return use.events, use.throttled, throttle.left(service, use)
+
+
+def test_a_burst_at_once_and_not_one_more() -> None:
+    throttle = throttle_of(**SLOW, rate_burst=3)
+    assert [passes(throttle, "shop") for _ in range(5)] == [True, True, True, False, False]
+    assert passes(throttle, "another")
+    assert numbers(throttle, "shop") == (3, 2, 0)
+    assert numbers(throttle, "another") == (1, 0, 2)
+
+
+def test_many_threads_get_no_more_than_one_would() -> None:
+    throttle = throttle_of(**SLOW, rate_burst=100)
+    with ThreadPoolExecutor(16) as threads:
+        passed = Counter(threads.map(lambda _: passes(throttle, "shop"), range(1_000)))
+    assert passed == {True: 100, False: 900}
+    assert numbers(throttle, "shop") == (100, 900, 0)
+
+
+def test_a_window_may_be_a_part_of_a_second() -> None:
+    throttle = throttle_of(rate_limit=10, rate_burst=1)
+    began = time.time()
+    assert passes(throttle, "shop")
+    assert not passes(throttle, "shop")
+    wait_until(lambda: passes(throttle, "shop"))
+    assert 0.1 <= time.time() - began < 1
+
+
+@pytest.mark.parametrize(("rate", "seconds"), [(0.001, "2000"), (0.5, "4"), (8, "1")])
+def test_who_is_refused_is_told_how_long_the_window_lasts(rate: float, seconds: str) -> None:
+    throttle = throttle_of(rate_limit=rate, rate_burst=2)
+    assert [passes(throttle, "shop") for _ in range(2)] == [True, True]
+    with pytest.raises(Refused) as refused:
+        throttle.let_through("shop")
+    assert (refused.value.status, refused.value.headers["Retry-After"]) == (429, seconds)
+
+
+def test_a_service_without_a_limit_is_not_remembered() -> None:
+    throttle = throttle_of(services={"shop": {"rate_limit": 1}})
+    assert all(passes(throttle, "another") for _ in range(100))
+    assert throttle.uses() == []
+
+
+def test_a_budget_alone_limits_no_rate() -> None:
+    throttle = throttle_of(new_issues=1)
+    assert all(passes(throttle, "shop") for _ in range(100))
+    throttle.fold("shop")
+    assert numbers(throttle, "shop") == (100, 0, None)
+    assert dict(throttle.uses())["shop"].folded == 1
+
+
+def test_beyond_those_that_are_remembered_all_share_one_limit() -> None:
+    throttle = throttle_of(**SLOW, rate_burst=2, services={"named": {"rate_burst": 1}})
+    assert all(passes(throttle, f"service {number}") for number in range(MAX_SERVICES))
+    assert [passes(throttle, f"invented {number}") for number in range(4)] == [True, True, False, False]
+    assert [passes(throttle, "named") for _ in range(2)] == [True, False]
+    assert [passes(throttle, "service 0") for _ in range(2)] == [True, False]
+    assert dict(throttle.uses()).keys() >= {"service 0", OTHERS, "named"}
+    assert len(throttle.uses()) == MAX_SERVICES
+
+
+def test_who_has_been_silent_for_a_window_makes_room() -> None:
+    throttle = throttle_of(rate_limit=1_000, rate_burst=1)
+    for number in range(3 * MAX_SERVICES):
+        wait_until(lambda service=f"service {number}": passes(throttle, service))
+    remembered = throttle._limiter.storage.events  # type: ignore[attr-defined] # the library's own memory
+    assert len(throttle._uses) <= MAX_SERVICES + 1
+    assert len(remembered) <= MAX_SERVICES + 1
+
+
+def test_to_be_forgotten_gives_no_second_burst() -> None:
+    throttle = throttle_of(**SLOW, rate_burst=1)
+    assert passes(throttle, "shop")
+    for number in range(2 * MAX_SERVICES):
+        passes(throttle, f"invented {number}")
+    assert not passes(throttle, "shop")
