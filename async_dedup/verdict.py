@@ -48,7 +48,9 @@ class Question:
             self.limits.admitted_by_redis(self.candidates)
             return payloads, sent
         refusals = {
-            service: throttled(self.limits.quotas.of(service), wait) for service, wait in waits.items()
+            service: throttled(quota, wait)
+            for service, wait in waits.items()
+            if (quota := self.limits.quotas.of(service)).rate
         }
         fates: list[Fate] = []
         kept, overflows = set[str](), set[str]()
