@@ -19,7 +19,7 @@ PULSE = 0.05
 """Seconds between two looks at how late the generator's own timers are."""
 HEAD_START = 0.5
 """Seconds that users of the open model have to connect before the first request is due."""
-TURN = 120.0
+TURN = 300.0
 """Seconds that a user of a rush waits for its turn."""
 PATIENCE = TURN + TIMEOUT + 1
 """Seconds until even the last request that was due is answered, or timed out waiting for a connection."""
@@ -65,6 +65,8 @@ class Sender:
         )
         """In the open model every user takes the next request of its service from here."""
         self.is_rush = self.profile.is_rush
+        self.connects_first = len(self.schedules) == 1
+        """One of several services sends seldom: a server closes a connection on which nothing comes."""
         self.patience = TURN if self.is_rush else TIMEOUT
         """Seconds that a request which is due waits for a connection."""
         self._places = cycle(self.profile.places)

@@ -143,9 +143,8 @@ def _audit(stack: Stack, driver: Driver, prober: Prober, recorded: Counts) -> Re
     acknowledged = driver.acknowledged + prober.acknowledged
     unanswered = driver.unanswered + prober.unanswered
     if Quotas(stack.settings).has_budgets:
-        acknowledged, unanswered, _ = expected(
-            acknowledged, unanswered, recorded, driver.service_of, spooled=False
-        )
+        must, may, _ = expected(acknowledged, unanswered, recorded, driver.service_of, spooled=False)
+        return reconcile(must, may, recorded) | {"unanswered": unanswered.total()}
     return reconcile(acknowledged, unanswered, recorded)
 
 

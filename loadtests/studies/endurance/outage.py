@@ -117,8 +117,8 @@ def _is_drained_soon(stack: Stack, buffer: Buffer, began: float) -> bool:
     return False
 
 
-def states(stack: Stack) -> list[str]:
-    """Those that the API's log tells of, in order."""
-    lines = stack.log_path(ASYNC).read_text(errors="replace").splitlines()
+def states(stack: Stack, since: int = 0) -> list[str]:
+    """Those that the API's log tells of from that byte on, in order."""
+    lines = stack.log_path(ASYNC).read_bytes()[since:].decode(errors="replace").splitlines()
     told = [line.partition("Events go to ")[2].partition(",")[0] for line in lines]
     return ["redis", *(state for state in told if state)]

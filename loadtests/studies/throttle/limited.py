@@ -53,17 +53,18 @@ def audit(stack: Stack, twin: str, driver: Driver, spooled: bool = False) -> Aud
         sums = driver.acknowledged.total(), driver.unanswered.total()
         drained_at = drain(table, *sums, patience(stack, twin))
         recorded = table.counts()
-    found = expected(driver.acknowledged, driver.unanswered, recorded, driver.service_of, spooled)
+    must, may, folded_later = expected(
+        driver.acknowledged, driver.unanswered, recorded, driver.service_of, spooled
+    )
     owners = driver.service_of | overflows
     return {
-        "total": reconcile(found.acknowledged, found.unanswered, recorded),
+        "total": reconcile(must, may, recorded) | {"unanswered": driver.unanswered.total()},
         "services": {
-            service: reconcile(
-                *(_of(service, each, owners) for each in (found.acknowledged, found.unanswered, recorded))
-            )
+            service: reconcile(*(_of(service, each, owners) for each in (must, may, recorded)))
+            | {"unanswered": sum(_of(service, driver.unanswered, owners).values())}
             for service in services
         },
-        "folded_later": found.folded_later,
+        "folded_later": folded_later,
         "rows": len(recorded.keys() - overflows.keys()),
         "drain_seconds": drained_at - driver.ended_at if drained_at else 0.0,
     }

@@ -1,6 +1,7 @@
 """Very many new issues of one service at once, against a budget that is far smaller."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from typing_extensions import TypedDict
 
@@ -72,12 +73,14 @@ def killed(setup: Setup, users: int, stores: Sequence[Sequence[str]] = KILLED) -
 def _rush(setup: Setup, stack: Stack, users: int, turn: Turn, stores: Sequence[str] = ()) -> Rush:
     setup.display.step(f"rush: {', '.join([turn.twin, *(f'{each} killed' for each in stores)])}")
     emptied(stack).dispose()
+    log = stack.log_path(ASYNC)
+    before = log.stat().st_size if log.exists() else 0
     start(stack, turn.twin, new_issues=BUDGET)
     try:
         script = _script(stack, stores, setup.display.load)
         driver = Driver(stack, stack.base_url(turn.twin), setup.options.seed, script)
         driver.run(all_at_once(users))
-        told = states(stack)
+        told = states(stack, before) if turn.twin == ASYNC else []
         script.finish()
         found = audit(stack, turn.twin, driver, spooled="mysql" in stores)
     finally:
@@ -108,7 +111,7 @@ def _rush(setup: Setup, stack: Stack, users: int, turn: Turn, stores: Sequence[s
 def _script(stack: Stack, stores: Sequence[str], show: Show) -> Script:
     """From the first second on in which anybody was answered."""
     steps = [
-        *(Step(0, f"{store} killed", lambda store=store: stack.kill(store)) for store in stores),
-        *(Step(AWAY, f"{store} started again", lambda store=store: stack.start(store)) for store in stores),
+        *(Step(0, f"{store} killed", partial(stack.kill, store)) for store in stores),
+        *(Step(AWAY, f"{store} started again", partial(stack.start, store)) for store in stores),
     ]
     return Script(lambda progress: progress["rate"] > 0, steps, show)
