@@ -30,13 +30,16 @@ def packed(*rows: Row, over: float = 11, pulses: list[tuple[float, float, float]
         "columns": {
             name: array("d", column).tobytes() for name, column in zip(COLUMNS, columns, strict=False)
         },
+        "service": ["default"] * len(rows),
         "outcome": list(columns[4]),
         "failed": {},
         "acknowledged": {"f": len(rows)},
         "unanswered": {},
+        "service_of": {},
         "pulses": pulses or [],
         "cpu_seconds": 1.5,
         "over": over,
+        "began_at": 1_799_999_990.0,
         "ended_at": 1_800_000_000.0,
     }
 
