@@ -6,7 +6,7 @@ RUN := .venv/bin/python -m
 unexport $(filter PYTHON%,$(.VARIABLES))
 
 # A misspelt variable would silently mean the default. What begins with TWINS_ is a setting (shared/settings.py).
-VARIABLES := PYTHON PROFILE PAIRS SEED TWINS HOST PARTS KNEES FAULTS TIMES FLAW USERS N A B THRESHOLD
+VARIABLES := PYTHON PROFILE PAIRS SEED TWINS HOST PARTS KNEES FAULTS TIMES FLAW USERS N LAB_USER LAB_SHORT A B THRESHOLD
 given = $(foreach each,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(each)))),$(each)))
 UNKNOWN := $(filter-out $(VARIABLES) TWINS_% MAKE% SHELL -%,$(given))
 ifneq ($(UNKNOWN),)
@@ -15,7 +15,7 @@ $(error no such variable: $(firstword $(UNKNOWN))$(shell $(PYTHON) -c '$(NEAREST
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-observability bench ladder limits growth faults endurance throttle report compare dashboards dashboards-check openapi schema demo load lab labs lab-reset up down status compose-up compose-bench compose-down test check format lock clean
+.PHONY: help setup setup-dev setup-observability bench ladder limits growth faults endurance throttle report compare dashboards dashboards-check openapi schema demo load lab labs lab-reset slides sheet up down status compose-up compose-bench compose-down test check format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s  %s\n", $$1, $$2 }' Makefile
@@ -90,20 +90,27 @@ openapi: setup ## write shared/openapi.json again, which the naive twin serves
 schema: setup ## write the JSON Schema of results.json again
 	@$(RUN) loadtests.analysis.schema
 
-demo: setup ## show a flaw of the naive twin, beside the async one (FLAW=lost-update, duplicate-key, pool-exhaustion, hot-path, doubled-limit, oversold-budget)
+# LAB_USER and LAB_SHORT reach them through the environment.
+demo: setup ## show a flaw of the naive twin, beside the async one (FLAW=lost-update, duplicate-key, pool-exhaustion, hot-path, doubled-limit, oversold-budget; LAB_USER=ada)
 	@$(RUN) loadtests.demo --flaw $(or $(FLAW),lost-update)
 
 load: setup ## send the profile's events to what `make up` started; Locust's web UI changes the users (USERS=50 TWINS=async_dedup)
 	@$(RUN) loadtests.play $(if $(USERS),--users $(USERS)) $(if $(TWINS),--twins $(TWINS))
 
-lab: setup ## go through a lab of the workshop; what was done is kept (N=1)
+lab: setup ## go through a lab of the workshop; what was done is kept (N=1 LAB_USER=ada LAB_SHORT=1)
 	@$(RUN) loadtests.labs --n $(or $(N),1)
 
-labs: setup ## list the labs, with what is done
+labs: setup ## list the labs, with what is done (LAB_USER=ada)
 	@$(RUN) loadtests.labs
 
-lab-reset: setup ## forget what was done (N=1, or all)
+lab-reset: setup ## forget what was done (N=1, or all; LAB_USER=ada)
 	@$(RUN) loadtests.labs --reset $(if $(N),--n $(N))
+
+slides: setup ## make slides of the labs' last results: .run/workshop/slides.html
+	@$(RUN) loadtests.labs.handouts.slides
+
+sheet: setup ## print the workshop's sheet, one page of A4: .run/workshop/sheet.pdf (needs Chromium)
+	@$(RUN) loadtests.labs.handouts.sheet
 
 up: setup ## start both twins and leave them running
 	@$(RUN) loadtests.stack up
@@ -158,5 +165,6 @@ lock: setup-dev ## pin the packages of pyproject.toml again
 	@$(COMPILE) --extra dev -c requirements.lock -o requirements-dev.lock
 
 clean: ## stop the stack, remove its data and the packages
-	@if test -x .venv/bin/python; then $(RUN) loadtests.stack down; fi
+	@if test -x .venv/bin/python; then $(RUN) loadtests.stack down; \
+	$(foreach each,$(wildcard .run/learners/*/),TWINS_RUN_DIR=$(each) $(RUN) loadtests.stack down;) fi
 	rm -rf .run .venv $(FRONT)/node_modules $(FRONT)/generated

@@ -103,6 +103,7 @@ LIST_SERVICES = _route(
     "List services",
     "Those that have a limit or a budget: what they have sent, and what they have left.",
     Services,
+    503,
 )
 HEALTH = _route(
     "Show the state of all parts", "Always 200; `status` is `degraded` where a dependency is away.", Health

@@ -126,7 +126,7 @@ class GroupBuffer:
             if isinstance(outcome, Exception) or outcome == FORGOTTEN:
                 self._see_through(group, outcome, due, done)
             else:
-                done(self._counted(group, outcome))
+                done(self._told(group, outcome))
 
         def expire() -> None:
             link.abort()
@@ -172,6 +172,13 @@ class GroupBuffer:
         if outcome == FORGOTTEN:
             raise RedisError("Redis can't tell any more whether it has counted the group")
         return self._counted(group, outcome)
+
+    def _told(self, group: Group, outcome: Any) -> int | Verdict | Exception:
+        """As `_counted`; a bug there is an answer, too: somebody waits for it."""
+        try:
+            return self._counted(group, outcome)
+        except Exception as error:  # noqa: BLE001
+            return error
 
     def _counted(self, group: Group, outcome: Any) -> int | Verdict:
         if group.question is None:

@@ -23,12 +23,12 @@ rather than evict counted ones. Fingerprints are 32 raw bytes here, half of thei
 | script          | called by                  | promises                                            |
 |-----------------|----------------------------|-----------------------------------------------------|
 | `add.lua`       | `group_buffer.py`, the API | a group counts once, however often it is sent       |
-| `verdict.lua`   | in front of `add.lua`      | no service gets more than it may, a retry no other  |
 | `claim.lua`     | `buffer.py`, the flush     | no event is in buffer and batch at once, or in none |
 | `pending.lua`   | `buffer.py`, the list      | the sum over buffer and batches at one moment       |
 | `replay.lua`    | `buffer.py`, the spool     | a spooled group is taken in once, under its own id  |
 | `set_aside.lua` | `set_aside.py`, both ways  | what can't be applied is removed and noted, once    |
 | `take.lua`      | `buffer.py`, the digest    | as `claim.lua`, for what becomes rows next          |
+| `verdict.lua`   | in front of `add.lua`      | no service gets more than it may, a retry no other  |
 """
 
 from pathlib import Path

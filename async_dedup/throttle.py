@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 from redis import RedisError
@@ -184,7 +185,7 @@ class Throttle:
     def keep(self) -> None:
         """One statement, of what has changed and is not over."""
         now, moment, since = time.monotonic(), utc_now(), self._kept
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"service": service.encode(), "arrival": moment + timedelta(seconds=bucket.arrival - now)}
             for service, bucket in self.buckets
             if bucket.arrival > now and bucket.changed >= since

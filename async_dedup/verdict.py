@@ -11,6 +11,7 @@ from async_dedup.fates import FOLDED, KEPT, Fate, Verdict
 from async_dedup.keys import ARRIVALS, NEW_ISSUES, SERVICES
 from async_dedup.limits import Limits
 from async_dedup.link import Word
+from shared.answer import Refused
 from shared.event import Event
 from shared.metrics import events_folded
 from shared.quota import MAX_SERVICES, OTHERS, overflow, throttled
@@ -47,11 +48,7 @@ class Question:
         if not letters:
             self.limits.admitted_by_redis(self.candidates)
             return payloads, sent
-        refusals = {
-            service: throttled(quota, wait)
-            for service, wait in waits.items()
-            if (quota := self.limits.quotas.of(service)).rate
-        }
+        refusals: dict[str, Refused] = {}
         fates: list[Fate] = []
         kept, overflows = set[str](), set[str]()
         for letter, event in zip(letters, self.events, strict=True):
@@ -60,7 +57,10 @@ class Question:
                     fates.append(KEPT)
                     kept.add(event.fingerprint)
                 case "t":
-                    fates.append(refusals[event.service])
+                    service = event.service
+                    if service not in refusals:
+                        refusals[service] = throttled(self.limits.quotas.of(service), waits[service])
+                    fates.append(refusals[service])
                 case _:
                     fates.append(FOLDED)
                     overflows.add(overflow(event.service if letter == "f" else OTHERS).fingerprint)

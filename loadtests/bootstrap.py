@@ -8,12 +8,15 @@ is too old.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,7 +58,7 @@ Or run the whole stack in containers:
   Docker           docker compose up"""
 
 NO_BROWSER = """\
-no Chromium found, which the tests of report.html run in; all else works. To install one:
+no Chromium found, in which `make sheet` prints and pages are tested; all else works. To install one:
   Debian           sudo apt-get install chromium
   Ubuntu           sudo snap install chromium
   Fedora           sudo dnf install chromium
@@ -183,6 +186,22 @@ def make_venv() -> None:
         sys.exit(f"setup: {VENV.name} could not be created:\n{made.stdout}")
 
 
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Wait until no other one of this checkout runs: a class begins at the same moment."""
+    folder = os.open(ROOT, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # not every file system locks folders
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say("waiting for another one in this folder")
+                fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
 def main(arguments: list[str]) -> None:
     if sys.version_info < (3, 11):  # noqa: UP036 - this is what tells an older one
         version = ".".join(map(str, sys.version_info[:3]))
@@ -202,7 +221,8 @@ def main(arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1:])
+        with one_at_a_time():
+            main(sys.argv[1:])
     except KeyboardInterrupt:
         say("interrupted; run it again to go on")
         sys.exit(130)

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.bootstrap import ROOT
 from loadtests.load.at_once import by_all, of_its_own
+from loadtests.load.pace import PACE
 from loadtests.load.subjects import ASYNC, NAIVE, TWINS
 from loadtests.stack import Stack, StackError
+from loadtests.stack.place import Place, place_of_learner, run_folder
 from loadtests.stack.process import interrupted_by_signals
 from loadtests.stack.proxy import Trouble, between
 from loadtests.stack.roles import ROLES_OF
@@ -29,20 +30,19 @@ from shared.fingerprint import fingerprint
 from shared.quota import OVERFLOW
 from shared.settings import load, variable
 
-RUN_DIR = ROOT / ".run"
 FAILED, INTERRUPTED = 1, 130
 CLIENTS, MESSAGES = 16, 50
 ENDLESS = 1_000_000_000
 """Messages, of which none comes again."""
-SECONDS = 3.0
+SECONDS = 3.0 * PACE
 TOGETHER_SECONDS = 3.0
 """That a client waits for the others, the last of which have ended."""
 SETTLE_SECONDS = 8.0
 """Without a change, after which nothing more comes: longer than the flush interval."""
 SLOW = Trouble(delay=0.05)
-RATE, BURST = 10.0, 100
+RATE, BURST = 1.0, 20
 """What the only service may send, a second and at once."""
-BUDGET = 20
+BUDGET = 10
 """New issues that it may create."""
 
 
@@ -180,11 +180,11 @@ FLAWS = {
 }
 
 
-def demonstrate(name: str, run_dir: Path, console: Console) -> dict[str, dict[str, str]]:
+def demonstrate(name: str, place: Place, console: Console) -> dict[str, dict[str, str]]:
     """Return what was counted, by twin and line. Raises StackError."""
     flaw = FLAWS[name]
     console.print(f"[bold]Flaw {flaw.number}, {name}[/]: {flaw.about}")
-    with Stack(run_dir, load(**dict(flaw.settings))) as stack:
+    with Stack(place.run_dir, load(**place.ports, **dict(flaw.settings))) as stack:
         console.print("starting MySQL, Redis and both twins")
         stack.start("mysql", "redis")
         with _way_to_mysql(stack, flaw.slow_mysql) as environment:
@@ -217,12 +217,12 @@ def _way_to_mysql(stack: Stack, is_slow: bool) -> Iterator[dict[str, str]]:
 def main(arguments: list[str] | None = None) -> int:
     parser: argparse.ArgumentParser = MakeParser(prog="demo")
     parser.add_argument("--flaw", required=True, choices=FLAWS, help="which one")
-    parser.add_argument("--run-dir", type=Path, default=RUN_DIR, help="folder for data and logs")
+    parser.add_argument("--run-dir", type=Path, default=run_folder(), help="folder for data and logs")
     options = parser.parse_args(arguments)
     console = Console(highlight=False)
     try:
-        with interrupted_by_signals():
-            demonstrate(options.flaw, options.run_dir, console)
+        with interrupted_by_signals(), place_of_learner(options.run_dir) as place:
+            demonstrate(options.flaw, place, console)
     except StackError as error:
         print(f"demo: {error}", file=sys.stderr)
         return FAILED

@@ -6,11 +6,7 @@ from contextlib import contextmanager
 from playwright.sync_api import Browser, sync_playwright
 
 from loadtests.bootstrap import BROWSERS, NO_BROWSER, find_program
-
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-)
+from loadtests.labs.handouts.chromium import FLAGS
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, RowMapping, select
 from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_all
 from async_dedup.entries import Batch, FirstEvent, read_first_events
+from async_dedup.fates import Verdict
 from async_dedup.flush import flush
 from async_dedup.group_buffer import GroupBuffer
 from loadtests.stack import Stack
@@ -66,7 +67,7 @@ def engine_of(stack: Stack) -> Engine:
     return make_background_engine(stack.settings)
 
 
-async def add(settings: Settings, *groups: Sequence[Event]) -> list[int]:
+async def add(settings: Settings, *groups: Sequence[Event]) -> list[int | Verdict]:
     """What `GroupBuffer.add` returns for each group."""
     buffer = GroupBuffer(settings)
     try:

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,21 @@ from loadtests import bootstrap
 from loadtests.stack import Stack, servers
 from loadtests.stack.servers import redis_call
 from tests.conftest import free_settings
+from tests.parts import LIMIT
 
 NAME_AND_VERSION = re.compile(r"^([a-z0-9-]+)==([^ ]+)", re.MULTILINE)
+
+
+def test_of_two_in_one_folder_the_second_waits() -> None:
+    with bootstrap.one_at_a_time():
+        second = subprocess.Popen(
+            [sys.executable, "-u", bootstrap.__file__], stdout=subprocess.PIPE, text=True
+        )
+        assert second.stdout
+        assert second.stdout.readline() == "setup: waiting for another one in this folder\n"
+        assert second.poll() is None
+    second.communicate(timeout=LIMIT)
+    assert second.returncode == 0
 
 
 def only(*installed: str) -> Callable[..., str | None]:

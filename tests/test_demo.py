@@ -1,17 +1,15 @@
 """Each flaw is shown: the naive twin has it, the async twin beside it has not."""
 
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from loadtests import demo
-from loadtests.demo import FLAWS, demonstrate
-from loadtests.load.subjects import ASYNC, NAIVE
-from shared.settings import environment
-from tests.conftest import free_settings
+from loadtests.demo import FLAWS
+from tests.terminal import run
 
 COUNTED = {
     "lost-update": "lost",
@@ -21,10 +19,7 @@ COUNTED = {
     "oversold-budget": "too many",
 }
 """What the naive twin has and the async one has not, by flaw."""
-
-
-def number(figure: str) -> float:
-    return float(figure.split(maxsplit=1)[0].replace(",", ""))
+LINE = re.compile(r"^│ (\S.*?) +│ ([\d,]+).*?│ ([\d,]+).*?│$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +30,17 @@ def one_run_dir() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("name", FLAWS)
-def test_a_flaw_is_shown(name: str, one_run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable, value in environment(free_settings()).items():
-        monkeypatch.setenv(variable, value)
-    monkeypatch.setattr(demo, "SECONDS", 1.0)
-    found = demonstrate(name, one_run_dir, Console(quiet=True))
-    naive, async_ = found[NAIVE], found[ASYNC]
-    assert number(async_["answered 200"]) > 0
+def test_a_flaw_is_shown(name: str, one_run_dir: Path) -> None:
+    shown = run(f"make demo FLAW={name}", one_run_dir)
+    assert shown.returncode == 0, shown.stderr
+    found = {
+        line: [float(figure.replace(",", "")) for figure in figures]
+        for line, *figures in LINE.findall(shown.stdout)
+    }
+    assert found["answered 200"][1] > 0
     if line := COUNTED.get(name):
-        assert number(naive[line]) > 0
-        assert number(async_[line]) == 0
+        naive, async_ = found[line]
+        assert naive > 0
+        assert async_ == 0
     else:  # it crosses the slow way more than once
-        assert number(naive["p95"]) > 2 * 2_000 * demo.SLOW.delay
+        assert found["p95"][0] > 2 * 2_000 * demo.SLOW.delay

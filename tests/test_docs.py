@@ -9,7 +9,12 @@ import pytest
 
 from loadtests.bootstrap import ROOT
 
-PAGES = sorted([ROOT / "README.md", ROOT / "RESULTS.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(
+    [
+        *(ROOT / "README.md", ROOT / "RESULTS.md"),
+        *(each for folder in ("docs", "workshop") for each in (ROOT / folder).rglob("*.md")),
+    ]
+)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FOLDERS = ("", "loadtests", "naive_sync", "async_dedup")
 CLONE_MB = 15
@@ -47,7 +52,8 @@ def test_every_target_of_make_has_a_line() -> None:
     targets = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE)) - {"help", "setup", "setup-dev"}
     text = (ROOT / "docs/commands.md").read_text()
     assert {target for target in targets if f"`make {target}" not in text} == set()
-    known = {word for page in PAGES for word in re.findall(r"`make ([a-z-]+)", page.read_text())}
+    texts = (*PAGES, *(ROOT / "loadtests" / "labs").glob("*.py"))
+    known = {word for each in texts for word in re.findall(r"`make ([a-z-]+)", each.read_text())}
     assert known <= targets | {"help", "setup", "setup-dev"}
 
 

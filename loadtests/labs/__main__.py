@@ -1,47 +1,54 @@
-"""`python -m loadtests.labs --lab 1`: go through a lab; without one, list them with what is done."""
+"""`python -m loadtests.labs --n 1`: go through a lab; without one, list them with what is done."""
 
 import argparse
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.bootstrap import ROOT
-from loadtests.labs import broken, freshness, hot_path, lies, one_request, own, pool, race
+from loadtests.labs import broken, freshness, hot_path, lies, noisy, one_request, own, pool, race
 from loadtests.labs.desk import Desk
 from loadtests.labs.progress import Progress
+from loadtests.labs.quiet import quiet
 from loadtests.stack import Stack, StackError
+from loadtests.stack.place import Place, folder_of_learner, learner, place_of_learner, run_folder, typed
 from loadtests.stack.process import interrupted_by_signals
 from loadtests.trial.generator import TrialFailed
 from loadtests.trial.options import MakeParser
 from shared.settings import load
 
 LABS = {
-    each.LAB.number: each.LAB for each in (one_request, race, pool, hot_path, lies, freshness, broken, own)
+    each.LAB.number: each.LAB
+    for each in (one_request, race, pool, hot_path, lies, freshness, broken, noisy, own)
 }
-RUN_DIR = ROOT / ".run"
+WORKSHOP = "workshop"
+"""The folder within a run folder for progress, and for what a learner edits."""
 FAILED, INTERRUPTED = 1, 130
 
 
 class RealBench:
-    """Experiments on the stack of a run folder."""
+    """Experiments on a stack at the learner's place; `run_dir` is of all who share the machine."""
 
-    def __init__(self, console: Console, run_dir: Path) -> None:
-        self.folder = run_dir / "workshop"
+    def __init__(self, console: Console, run_dir: Path, place: Place) -> None:
+        self.folder = place.run_dir / WORKSHOP
         self._run_dir = run_dir
+        self._place = place
         self._console = console
 
     @contextmanager
     def stack(self, **settings: Any) -> Iterator[Stack]:
         """Empty servers. Raises StackError."""
-        with Stack(self._run_dir, load(**settings)) as stack:
+        with Stack(self._place.run_dir, load(**self._place.ports, **settings)) as stack:
             self.step("starting MySQL and Redis")
             stack.start("mysql", "redis")
             yield stack
+
+    def quiet(self) -> AbstractContextManager[None]:
+        return quiet(self._run_dir, self.step)
 
     def step(self, text: str) -> None:
         self._console.print(f"  {text}", soft_wrap=True)
@@ -51,28 +58,50 @@ def main(arguments: list[str] | None = None) -> int:
     parser: argparse.ArgumentParser = MakeParser(prog="lab")
     parser.add_argument("--n", type=int, choices=LABS, help="which one; without it they are listed")
     parser.add_argument("--reset", action="store_true", help="forget what was done, of one or of all")
-    parser.add_argument("--run-dir", type=Path, default=RUN_DIR, help="folder for data, logs and progress")
+    parser.add_argument(
+        "--run-dir", type=Path, default=run_folder(), help="folder for data, logs and progress"
+    )
     options = parser.parse_args(arguments)
-    console, folder = Console(highlight=False), options.run_dir / "workshop"
-    folder.mkdir(parents=True, exist_ok=True)
-    progress = Progress(folder)
-    if options.reset:
-        progress.reset(options.n)
-        console.print("Forgotten.")
-        return 0
-    if options.n is None:
-        show_labs(console, progress)
-        return 0
+    console = Console(highlight=False)
     try:
-        with interrupted_by_signals():
-            go(Desk(console, progress, RealBench(console, options.run_dir), input), options.n)
+        if options.reset:
+            forget(console, options.run_dir, options.n)
+        elif options.n is None:
+            show_labs(console, Progress(folder_of_learner(options.run_dir) / WORKSHOP))
+        else:
+            return attend(console, options.run_dir, options.n)
     except (StackError, TrialFailed) as error:
         print(f"lab: {error}", file=sys.stderr)
         return FAILED
+    return 0
+
+
+def attend(console: Console, run_dir: Path, number: int) -> int:
+    try:
+        with interrupted_by_signals(), place_of_learner(run_dir) as place:
+            if name := learner():
+                console.print(f"{name}: {whereabouts(place)}", soft_wrap=True)
+            bench = RealBench(console, run_dir, place)
+            go(Desk(console, Progress(bench.folder), bench, input), number)
     except KeyboardInterrupt:
-        print(f"\nlab: left; `make lab N={options.n}` goes on where you were", file=sys.stderr)
+        command = typed(f"make lab N={number}")
+        print(f"\nlab: left; `{command}` goes on where you were", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def whereabouts(place: Place) -> str:
+    s = load(**place.ports)
+    return (
+        f"all of yours is in {place.run_dir}; naive_sync on port {s.naive_port}, async_dedup on "
+        f"{s.async_port}, MySQL on {s.mysql_port}, Redis on {s.redis_port}"
+    )
+
+
+def forget(console: Console, run_dir: Path, number: int | None) -> None:
+    with place_of_learner(run_dir) as place:
+        Progress(place.run_dir / WORKSHOP).reset(number)
+    console.print("Forgotten.")
 
 
 def go(desk: Desk, number: int) -> None:
@@ -83,13 +112,14 @@ def go(desk: Desk, number: int) -> None:
 
 
 def show_labs(console: Console, progress: Progress) -> None:
-    table = Table("", "lab", "takes", "done")
+    table = Table("", "lab", "takes", "wants", "done")
     for lab in LABS.values():
         state = progress.of(lab.number)
         done = "yes" if state.get("passed") else "begun" if state else ""
-        table.add_row(str(lab.number), lab.title, f"{lab.minutes} min", done)
+        wants = "a quiet machine" if lab.is_timed else ""
+        table.add_row(str(lab.number), lab.title, f"{lab.minutes} min", wants, done)
     console.print(table)
-    console.print("`make lab N=1` begins. What is behind them: workshop/README.md.")
+    console.print(f"`{typed('make lab N=1')}` begins. What is behind them: workshop/README.md.")
 
 
 if __name__ == "__main__":

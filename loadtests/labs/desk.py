@@ -1,12 +1,13 @@
 """Goes through a lab with a learner: asks, measures, shows, checks, and keeps how far they are."""
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from rich.console import Console
 
 from loadtests.labs.lab import Bench, Lab, Measured, Question, Task
 from loadtests.labs.progress import Progress, State
+from loadtests.stack.place import typed
 
 NO_MORE_HINTS = "There are no more hints; s shows the solution."
 LEAVE, HINT, SOLUTION = "q", "h", "s"
@@ -30,6 +31,8 @@ class Desk:
         state = self._progress.of(lab.number)
         self._console.rule(f"Lab {lab.number}: {lab.title}")
         self._console.print(f"{lab.idea}\n\nThe page: {lab.page}. Leave at any time with {LEAVE}.\n")
+        if lab.is_timed:
+            self._console.print("It wants a quiet machine: of those who share it one at a time measures.\n")
         try:
             if state.get("measured") is not None and not state.get("passed"):
                 self._console.print("You were here before; we go on where you left.\n")
@@ -38,11 +41,11 @@ class Desk:
             self._turn_the_knob(lab, state)
             self._check(lab, state)
             if lab.task:
-                self._do(lab.number, lab.task, state)
+                self._do(lab, lab.task, state)
             state["passed"] = True
             self._progress.keep(lab.number, state)
         except Left:
-            self._console.print(f"Kept. `make lab N={lab.number}` goes on here.")
+            self._console.print(f"Kept. `{typed(f'make lab N={lab.number}')}` goes on here.")
             return False
         self._console.print(f"\n[bold]Lab {lab.number} is passed.[/] {lab.passed}\n")
         with suppress(Left):
@@ -57,7 +60,7 @@ class Desk:
     def _experiment(self, lab: Lab, state: State) -> None:
         if "measured" not in state:
             state["knob"] = lab.knob.default
-            state["measured"] = lab.measure(self._bench, lab.knob.default)
+            state["measured"] = self._measured(lab, lab.knob.default)
             self._progress.keep(lab.number, state)
         measured = state["measured"]
         lab.show(self._console, measured)
@@ -74,7 +77,7 @@ class Desk:
             f"The knob: {knob.about}, {knob.least:g} to {knob.most:g}{unit} (now {{now:g}}; enter: leave it) "
         )
         while (value := self._value(prompt.format(now=state["knob"]), knob.least, knob.most)) is not None:
-            state["knob"], state["measured"] = value, lab.measure(self._bench, value)
+            state["knob"], state["measured"] = value, self._measured(lab, value)
             state["answered"] = 0
             self._progress.keep(lab.number, state)
             lab.show(self._console, state["measured"])
@@ -89,7 +92,14 @@ class Desk:
             state["answered"] = number + 1
             self._progress.keep(lab.number, state)
 
-    def _do(self, number: int, task: Task, state: State) -> None:
+    def _measured(self, lab: Lab, value: float) -> Measured:
+        with self._turn(lab):
+            return lab.measure(self._bench, value)
+
+    def _turn(self, lab: Lab) -> AbstractContextManager[None]:
+        return self._bench.quiet() if lab.is_timed else nullcontext()
+
+    def _do(self, lab: Lab, task: Task, state: State) -> None:
         path, hints = task.file(self._bench), iter(task.hints)
         self._console.print(f"\n{task.about}\nYour copy: {path}")
         while not state.get("done"):
@@ -99,11 +109,12 @@ class Desk:
             elif line == SOLUTION:
                 self._console.print(f"See {task.solutions}/: copy one over yours, and read what it does.")
             else:
-                verdict = task.verify(self._bench)
+                with self._turn(lab):
+                    verdict = task.verify(self._bench)
                 self._console.print("[green]Done.[/]" if verdict.is_done else "[yellow]Not yet.[/]", end=" ")
                 self._console.print(verdict.why, markup=False)  # it may quote a log
                 state["done"] = verdict.is_done
-                self._progress.keep(number, state)
+                self._progress.keep(lab.number, state)
 
     def _is_answered(self, lab: Lab, question: Question, measured: Measured, hints: Iterator[str]) -> bool:
         line = self._line(f"{_asked(question)} ({HINT}: a hint, {SOLUTION}: the solution) ")

@@ -23,6 +23,9 @@ class Bench(Protocol):
 
     def stack(self, **settings: Any) -> AbstractContextManager[Stack]: ...
 
+    def quiet(self) -> AbstractContextManager[None]:
+        """For what is timed: others who share the machine wait, or are waited for."""
+
     def step(self, text: str) -> None:
         """Tell what begins now."""
 
@@ -119,6 +122,8 @@ class Lab:
     passed: str
     """What is to be kept in mind, said at the end."""
     task: Task | None = None
+    is_timed: bool = False
+    """Whether other work on the machine would spoil what it shows or judges: it wants a quiet one."""
 
     @property
     def page(self) -> str:

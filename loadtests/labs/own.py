@@ -15,6 +15,7 @@ from typing_extensions import TypedDict
 from loadtests.bootstrap import ROOT
 from loadtests.labs.lab import Bench, Knob, Lab, Measured, Question, Task, Verdict, copied
 from loadtests.load.at_once import Answers, by_all
+from loadtests.load.pace import PACE
 from loadtests.load.subjects import ASYNC, NAIVE, TWINS
 from loadtests.stack import Stack, process
 from loadtests.stack.scrape import fetch
@@ -25,8 +26,8 @@ from shared.listing import IssueView
 
 SKELETON = ROOT / "workshop" / "skeleton" / "third.py"
 CLIENTS = 16
-SECONDS = 3.0
-START_SECONDS, COUNT_SECONDS = 30.0, 10.0
+SECONDS = 3.0 * PACE
+START_SECONDS, COUNT_SECONDS = 30.0, 10.0 * PACE
 """That it may take to answer, and until everything that it has acknowledged is counted."""
 MESSAGES = 50
 
@@ -158,6 +159,7 @@ LAB = Lab(
     number=10,
     title="Your own",
     minutes=30,
+    is_timed=True,
     idea="Two twins, one contract. Now yours: a program of forty lines that answers, and forgets.",
     predict=Question(
         f"{CLIENTS} clients without a pause. How many times as many answers as the naive twin does the "

@@ -6,6 +6,7 @@ from typing_extensions import TypedDict
 
 from loadtests.labs.lab import Bench, Knob, Lab, Measured, Mistake, Question
 from loadtests.load.at_once import by_all, of_its_own
+from loadtests.load.pace import PACE
 from loadtests.load.subjects import NAIVE
 from loadtests.stack import Stack
 from loadtests.stack.proxy import Trouble, between
@@ -14,7 +15,7 @@ from shared.settings import variable
 SIZES = (1, 2, 4, 8, 16, 32)
 FIRST, ASKED, DOUBLED = 1, 4, 32
 CLIENTS = 48
-SECONDS = 3.0
+SECONDS = 3.0 * PACE
 AWAY = 5.0
 """Milliseconds there and back to MySQL, as in another building: a connection is held while nobody works."""
 MESSAGES = 200
@@ -106,6 +107,7 @@ LAB = Lab(
     number=3,
     title="Pool exhaustion",
     minutes=12,
+    is_timed=True,
     idea=(
         f"{CLIENTS} clients without a pause, MySQL {AWAY:g} ms away, and the naive twin with a pool of 1, 2, "
         "4, 8, 16, 32 connections. A request holds one from its first statement to its commit."

@@ -23,7 +23,7 @@ class State(TypedDict, total=False):
 
 
 class Progress:
-    """A file in the learner's folder; one that can't be read counts as none."""
+    """A file in the learner's folder; what can't be read of it counts as none."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "progress.json"
@@ -44,4 +44,6 @@ class Progress:
             found: dict[str, State] = json.loads(self._path.read_text())
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        if not isinstance(found, dict):
+            return {}
+        return {lab: state for lab, state in found.items() if isinstance(state, dict)}

@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 from loadtests.bootstrap import ROOT
 from loadtests.labs.lab import Bench, Knob, Lab, Measured, Mistake, Question, Task, Verdict, copied
 from loadtests.load.at_once import by_all
+from loadtests.load.pace import PACE
 from loadtests.load.subjects import NAIVE
 from loadtests.stack import Stack, StackError
 from loadtests.trial.reconcile import Table as Issues
@@ -21,7 +22,7 @@ from shared.fingerprint import fingerprint
 
 ORIGINAL = ROOT / "naive_sync" / "ingest.py"
 WITHIN = Path(__file__).parent / "within"
-SECONDS = 3.0
+SECONDS = 3.0 * PACE
 CLIENTS = 16
 MESSAGE = "lab 2"
 NEW_ERRORS = 40

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from shared.event import PATH, Event
+from shared.fingerprint import DEFAULT_SERVICE
 
 PATIENCE = 30.0
 """Seconds that a client waits for an answer."""
@@ -35,7 +36,13 @@ class Answers(NamedTuple):
         return self.statuses[200] / self.seconds
 
 
-def by_all(url: str, clients: int, seconds: float, message: Callable[[int], str]) -> Answers:
+def by_all(
+    url: str,
+    clients: int,
+    seconds: float,
+    message: Callable[[int], str],
+    service: str = DEFAULT_SERVICE,
+) -> Answers:
     """`message` gives the text of a client's event by its number; each sends the next when it is answered."""
     start = threading.Barrier(clients)
 
@@ -46,7 +53,7 @@ def by_all(url: str, clients: int, seconds: float, message: Callable[[int], str]
         began = time.monotonic()
         number, ends = 0, began + seconds
         while (now := time.monotonic()) < ends:
-            status = post(connection, Event(message=message(number)))
+            status = post(connection, Event(message=message(number), service=service))
             number += 1
             statuses[status] += 1
             if status == 200:

@@ -16,6 +16,7 @@ import psutil
 from loadtests.bootstrap import ROOT
 from loadtests.stack import ROLES_OF, Stack, StackError
 from loadtests.stack.observers import LIVE, PROMETHEUS
+from loadtests.stack.place import RUN_DIR, run_folder
 from loadtests.stack.private import opener, private_folder
 from loadtests.stack.process import interrupted_by_signals
 from loadtests.stack.state import State, holder
@@ -25,8 +26,6 @@ from shared.settings import load
 
 ROLES = (("mysql", "redis"), ROLES_OF["naive_sync"], ROLES_OF["async_dedup"])
 """What starts side by side, one group after the other."""
-RUN_DIR = "TWINS_RUN_DIR"
-"""The environment variable of the folder for data and logs, where it is not .run."""
 EXAMPLE = "disk full"
 DOWN_LIMIT = 120.0
 """Seconds: every role may take its time to stop, one after the other."""
@@ -192,7 +191,7 @@ def main() -> int:
     load()  # here, where somebody sees what it has to say
     try:
         with interrupted_by_signals():
-            return command(Path(os.environ.get(RUN_DIR) or ROOT / ".run").resolve())
+            return command(run_folder())
     except StackError as error:
         print(error, file=sys.stderr)
         return 1

@@ -11,6 +11,8 @@ from typing import IO
 from loadtests.stack.private import opener, write_private
 from loadtests.stack.servers import StackError
 
+RUNS_ALREADY = "the stack is already running (pid {pid}): `make down` first"
+
 
 @dataclass
 class State:
@@ -36,14 +38,14 @@ class State:
         return state if state.owner == owner else cls(owner)
 
 
-def lock(run_dir: Path) -> IO[str]:
-    """Take `run_dir` until the file returned is closed. Raises StackError if another process has it."""
+def lock(run_dir: Path, taken: str = RUNS_ALREADY) -> IO[str]:
+    """Take `run_dir` until the file returned is closed. Raises StackError, with `taken`, if another has."""
     file = open(run_dir / "lock", "a+", opener=opener)  # noqa: SIM115 - the caller closes it
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.close()
-        raise StackError(f"the stack is already running (pid {_pid(run_dir)}): `make down` first") from None
+        raise StackError(taken.format(pid=_pid(run_dir))) from None
     file.truncate(0)
     file.write(str(os.getpid()))
     file.flush()

@@ -14,8 +14,11 @@ from async_dedup import keys
 from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_queue, digest_some, enqueue_digest
 from async_dedup.flush import flush
+from async_dedup.group_buffer import GroupBuffer
+from async_dedup.limits import Limits
 from loadtests.stack import Stack
 from shared.event import Event
+from shared.quota import Quotas
 from shared.settings import Settings
 from tests.parts import (
     add,
@@ -123,6 +126,7 @@ def test_every_key_of_a_full_cycle_is_in_the_table_and_has_its_type(
     asyncio.run(add(settings, [A]))
     buffer.claim()
     asyncio.run(add(settings, [A, B]))
+    asyncio.run(add_with_budget(settings, buffer))
     buffer.redis.xadd("hpt:first_events", {"nothing": "that is known"})
     buffer.want([A.fingerprint])
     enqueue_digest(queue)
@@ -137,9 +141,21 @@ def test_every_key_of_a_full_cycle_is_in_the_table_and_has_its_type(
     assert any(key == "rq:*" for key, _ in seen)
 
 
+async def add_with_budget(settings: Settings, buffer: Buffer) -> None:
+    limited = settings.model_copy(update={"new_issues": 1})
+    client = GroupBuffer(limited, Limits(limited, Quotas(limited), buffer))
+    await client.add([A])
+    buffer.nodes("a node")
+    await client.close()
+
+
 def types_of_keys(buffer: Buffer) -> set[tuple[str, str]]:
     """The keys as the table writes them: what varies in capitals."""
-    varying = {"hpt:batch": "hpt:batch:ID", "hpt:group": "hpt:group:PROCESS"}
+    varying = {
+        "hpt:batch": "hpt:batch:ID",
+        "hpt:group": "hpt:group:PROCESS",
+        "hpt:new_issues": "hpt:new_issues:S",
+    }
     found = set()
     for key in map(bytes.decode, buffer.redis.keys()):
         name = "rq:*" if key.startswith("rq:") else varying.get(key.rsplit(":", 1)[0], key)

@@ -13,6 +13,7 @@ import redis
 
 from async_dedup import group_buffer
 from async_dedup.buffer import Buffer
+from async_dedup.fates import Verdict
 from async_dedup.group_buffer import KNOWN_PERIOD, GroupBuffer, NobodyKnows
 from async_dedup.link import Link
 from loadtests.stack import Stack
@@ -59,9 +60,9 @@ def test_a_group_counts_each_fingerprint_by_its_events(settings: Settings, buffe
 
 
 def test_who_waits_is_told_once_though_it_fails(settings: Settings) -> None:
-    told: list[int | Exception] = []
+    told: list[int | Verdict | Exception] = []
 
-    def added(outcome: int | Exception) -> None:
+    def added(outcome: int | Verdict | Exception) -> None:
         told.append(outcome)
         raise ZeroDivisionError
 
@@ -85,7 +86,7 @@ def test_only_the_first_event_of_an_unknown_fingerprint_is_kept(settings: Settin
 def test_a_process_sends_a_payload_once_in_each_period(
     settings: Settings, buffer: Buffer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def scenario() -> list[int]:
+    async def scenario() -> list[int | Verdict]:
         client, firsts = GroupBuffer(settings), []
         for period in (KNOWN_PERIOD, KNOWN_PERIOD, 0):
             monkeypatch.setattr(group_buffer, "KNOWN_PERIOD", period)
@@ -100,7 +101,7 @@ def test_a_process_sends_a_payload_once_in_each_period(
 def test_what_a_process_remembers_has_a_bound(
     settings: Settings, buffer: Buffer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def scenario() -> list[int]:
+    async def scenario() -> list[int | Verdict]:
         client, firsts = GroupBuffer(settings), []
         for most in (2, 2, 1):
             monkeypatch.setattr(group_buffer, "MAX_KNOWN", most)
@@ -135,7 +136,7 @@ def test_the_first_stack_trace_may_come_through_another_process(settings: Settin
 def test_a_process_that_redis_forgot_sends_its_payloads_again(
     settings: Settings, buffer: Buffer, forgotten: str
 ) -> None:
-    async def scenario() -> list[int]:
+    async def scenario() -> list[int | Verdict]:
         client = GroupBuffer(settings)
         answers = [await client.add([A]), await client.add([A])]
         buffer.redis.delete(*buffer.redis.keys(forgotten))
@@ -151,7 +152,7 @@ def test_a_process_that_redis_forgot_sends_its_payloads_again(
 
 @pytest.mark.parametrize("loss", ["cut", "swallowed"])
 def test_a_group_whose_answer_is_lost_counts_once(settings: Settings, buffer: Buffer, loss: Loss) -> None:
-    async def scenario() -> list[int]:
+    async def scenario() -> list[int | Verdict]:
         async with wire(settings.redis_port) as proxy:
             through = settings.model_copy(update={"redis_port": proxy.port, "redis_timeout": 0.3})
             client = GroupBuffer(through)
@@ -170,7 +171,7 @@ def test_a_group_whose_answer_is_lost_counts_once(settings: Settings, buffer: Bu
 def test_a_connection_that_was_killed_between_two_groups_costs_nothing(
     settings: Settings, buffer: Buffer
 ) -> None:
-    async def scenario() -> list[int]:
+    async def scenario() -> list[int | Verdict]:
         client = GroupBuffer(settings)
         answers = [await client.add([A])]
         await asyncio.to_thread(buffer.redis.client_kill_filter, _type="normal", skipme=True)
@@ -189,7 +190,7 @@ def test_a_retry_that_finds_itself_forgotten_is_not_counted_again(
 ) -> None:
     """Redis was emptied, or the key expired, between the two tries."""
 
-    async def scenario() -> int:
+    async def scenario() -> int | Verdict:
         async with wire(settings.redis_port) as proxy:
             client = GroupBuffer(settings.model_copy(update={"redis_port": proxy.port}))
             for _ in range(groups_before):
@@ -212,7 +213,7 @@ def test_a_retry_that_finds_itself_forgotten_is_not_counted_again(
 def test_a_connection_that_redis_has_closed_costs_no_try(settings: Settings, buffer: Buffer) -> None:
     """Else the first group after a silence would be a retry, and Redis may have forgotten its process."""
 
-    async def scenario() -> int:
+    async def scenario() -> int | Verdict:
         client = GroupBuffer(settings)
         await client.add([A])
         await asyncio.to_thread(buffer.redis.client_kill_filter, _type="normal", skipme=True)
@@ -273,7 +274,7 @@ def test_two_processes_with_one_memory_count_every_group_once(
 ) -> None:
     """As two machines that were started from one snapshot have it; process ids may be the same too."""
 
-    async def scenario() -> int:
+    async def scenario() -> int | Verdict:
         acknowledged = 5
         async with wire(settings.redis_port) as proxy:
             first, second = (
@@ -401,7 +402,7 @@ def test_a_full_redis_refuses_a_group_as_a_whole_and_evicts_nothing(
 def test_a_group_that_redis_acknowledged_survives_its_kill(
     stack: Stack, settings: Settings, buffer: Buffer
 ) -> None:
-    async def scenario() -> int:
+    async def scenario() -> int | Verdict:
         client = GroupBuffer(settings)
         for _ in range(200):
             await client.add([A, B])

@@ -13,6 +13,7 @@ from rq import Queue
 
 from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_queue, enqueue_digest
+from async_dedup.fates import Folded, Verdict
 from async_dedup.group_buffer import GroupBuffer
 from async_dedup.ingest import MAX_GROUP, Added, Ingest
 from loadtests.stack import Stack
@@ -55,7 +56,7 @@ class Watched(GroupBuffer):
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
 
-        def landed(outcome: int | Exception) -> None:
+        def landed(outcome: int | Verdict | Exception) -> None:
             self.in_flight -= 1
             added(outcome)
 
@@ -71,7 +72,7 @@ async def outcomes(ingest: Ingest, events: Sequence[Event]) -> list[BaseExceptio
     return failures(await asyncio.gather(*map(ingest, events), return_exceptions=True))
 
 
-def failures(answers: Sequence[datetime | BaseException]) -> list[BaseException | None]:
+def failures(answers: Sequence[datetime | Folded | BaseException]) -> list[BaseException | None]:
     return [answer if isinstance(answer, BaseException) else None for answer in answers]
 
 

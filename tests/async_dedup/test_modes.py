@@ -29,9 +29,9 @@ def test_it_begins_with_redis() -> None:
 def test_without_redis_the_peers_are_asked(state: State) -> None:
     modes = Modes(has_peers=True)
     modes.ingest_is(state)
-    assert modes.mode is Mode.PEER
+    with_peers = modes.mode
     modes.ingest_is(State.REDIS)
-    assert modes.mode is Mode.REDIS
+    assert (with_peers, modes.mode) == (Mode.PEER, Mode.REDIS)
 
 
 def test_five_cycles_without_a_peer_and_there_is_none() -> None:

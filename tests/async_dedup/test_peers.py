@@ -171,7 +171,7 @@ STRANGERS = {
     "no message": packed(b"[]"),
     "another version": packed(message("b", 1).replace(b'"version": 1', b'"version": 2')),
     "a number that is none": packed(message("b", 1).replace(b'"number": 1', b'"number": "1x"')),
-    "too many services": packed(message("b", 1, **{f"s{number}": 1 for number in range(1_001)})),
+    "too many services": packed(message("b", 1, (), **{f"s{number}": 1 for number in range(1_001)})),
     "HTTP": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" + bytes(100),
     "half a message": packed(message("b", 1, shop=5))[:-1],
     "silence": b"",

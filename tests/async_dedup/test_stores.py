@@ -321,12 +321,13 @@ def test_a_commit_that_came_about_without_an_answer_is_tried_again_and_found(
     really = direct.write
     calls = 0
 
-    def write_and_lose_the_answer(engine: Engine, records: Sequence[Record]) -> None:
+    def write_and_lose_the_answer(engine: Engine, records: Sequence[Record], quotas: None) -> set[str]:
         nonlocal calls
         calls += 1
-        really(engine, records)
+        folded = really(engine, records, quotas)
         if calls == 1:
             raise SQLAlchemyError("the connection broke while COMMIT was answered")
+        return folded
 
     monkeypatch.setattr(direct, "write", write_and_lose_the_answer)
 

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, delete
 from async_dedup import wanted
 from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_all
+from async_dedup.fates import Verdict
 from async_dedup.flush import flush
 from async_dedup.group_buffer import GroupBuffer
 from async_dedup.wanted import Missing
@@ -111,7 +112,7 @@ def test_what_is_told_and_still_wanted_is_told_again(
     monkeypatch.setattr(wanted, "INTERVAL", 0.01)
     monkeypatch.setattr(wanted, "AGAIN", 0.1)
     buffer.want({A.fingerprint})
-    told_again: list[int] = []
+    told_again: list[int | Verdict] = []
 
     async def scenario() -> None:
         client = GroupBuffer(stack.settings)

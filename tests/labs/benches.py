@@ -14,11 +14,18 @@ class FakeBench:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.is_quiet = False
 
     @contextmanager
     def stack(self, **_: Any) -> Iterator[Stack]:
         raise AssertionError("this lab needs no servers")
         yield
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        self.is_quiet = True
+        yield
+        self.is_quiet = False
 
     def step(self, text: str) -> None:
         pass

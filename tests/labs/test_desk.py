@@ -1,12 +1,13 @@
-"""What a learner is told to right and wrong answers, and what is kept of it; the pages."""
+"""What a learner is told to right and wrong answers, and what is kept of it."""
 
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from loadtests.bootstrap import ROOT
 from loadtests.labs.__main__ import LABS, main
 from loadtests.labs.desk import Desk
 from loadtests.labs.lab import Knob, Lab, Mistake, Question, Task, Verdict
@@ -143,6 +144,42 @@ def test_a_task_is_tried_until_it_is_done(tmp_path: Path) -> None:
     assert places == sorted(places)
 
 
+@pytest.mark.parametrize("is_timed", [False, True])
+def test_what_is_timed_is_measured_and_tried_in_turn(tmp_path: Path, is_timed: bool) -> None:
+    bench, was_quiet = FakeBench(tmp_path), list[bool]()
+
+    def note(_: Any, knob: float = 2) -> dict[str, float]:
+        was_quiet.append(bench.is_quiet)
+        return {"much": 10 * knob}
+
+    def verify(_: Any) -> Verdict:
+        note(bench)
+        return Verdict(True, "it holds")
+
+    task = Task("mend it", lambda _: tmp_path / "mine.py", verify, hints=(), solutions="solutions")
+    timed = replace(lab(task), measure=note, is_timed=is_timed)
+    console, lines = Console(file=StringIO()), iter(("5", "7", "", "70", "", "n"))
+    Desk(console, Progress(tmp_path), bench, lambda _: next(lines)).go_through(timed)
+    assert was_quiet == 3 * [is_timed]
+
+
+def test_a_learner_with_a_name_is_told_commands_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LAB_USER", "ada")
+    assert "`make lab N=1 LAB_USER=ada` goes on here" in learn(tmp_path, "q")[0]
+    Progress(tmp_path / "learners" / "ada" / "workshop").keep(1, {"passed": True})
+    assert main(["--run-dir", str(tmp_path)]) == 0
+    assert main(["--reset", "--run-dir", str(tmp_path)]) == 0
+    monkeypatch.setenv("LAB_USER", "../ada")
+    assert main(["--n", "1", "--run-dir", str(tmp_path)]) == 1
+    shown = capsys.readouterr()
+    assert "`make lab N=1 LAB_USER=ada` begins" in shown.out
+    assert "yes" in shown.out
+    assert shown.err.startswith("lab: LAB_USER=../ada: up to 20")
+    assert Progress(tmp_path / "learners" / "ada" / "workshop").of(1) == {}
+
+
 def test_what_is_kept_can_be_forgotten_and_a_broken_file_is_none(tmp_path: Path) -> None:
     progress = Progress(tmp_path)
     progress.keep(1, {"predicted": 3})
@@ -163,13 +200,6 @@ def test_the_list_tells_what_is_done(tmp_path: Path, capsys: pytest.CaptureFixtu
     for each in LABS.values():
         assert each.title in shown
     assert "yes" in shown
+    assert shown.count("a quiet machine") == sum(each.is_timed for each in LABS.values())
     assert main(["--reset", "--run-dir", str(tmp_path)]) == 0
     assert Progress(tmp_path / "workshop").of(1) == {}
-
-
-@pytest.mark.parametrize("number", LABS)
-def test_a_page_names_its_lab_and_files_that_are_there(number: int) -> None:
-    page = ROOT / LABS[number].page
-    text = page.read_text()
-    assert text.startswith(f"# Lab {number}: {LABS[number].title}")
-    assert f"make lab N={number}" in text

@@ -1,5 +1,11 @@
-"""Each lab's experiment, in a short version, against the real servers; its checks take what it found."""
+"""Each lab, in its short version, gone through as its page begins it; and the other commands of the pages."""
 
+import json
+import random
+import re
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -7,11 +13,106 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from loadtests.labs import broken, freshness, hot_path, lies, one_request, own, pool, race
-from loadtests.labs.__main__ import LABS
+from loadtests.bootstrap import ROOT
+from loadtests.demo import FLAWS
+from loadtests.labs import broken, freshness, hot_path, lies, noisy, one_request, own, pool, race
+from loadtests.labs.__main__ import LABS, WORKSHOP
 from loadtests.labs.lab import Lab
-from loadtests.stack import Stack
-from tests.labs.benches import SharedBench
+from loadtests.labs.progress import Progress
+from loadtests.load.pace import PACE
+from loadtests.load.subjects import ASYNC, NAIVE
+from loadtests.stack.place import FIRST_PORTS, LEARNERS
+from tests.labs.learner import Sitting, go_through
+from tests.terminal import run, started_by
+
+PAGES = sorted((ROOT / "workshop").glob("*.md"))
+NAMED = {1: "make lab N=1 LAB_USER=ada", 2: "make lab N=2 LAB_USER=bob"}
+"""Labs that are gone through by learners with a name, both at once; without one they are begun and left."""
+KNOBS = {"make lab N=7": (4.0,)}
+"""What else a lab is tried with."""
+ELSEWHERE = {
+    "make bench": "loadtests.bench",  # minutes; tests/test_bench.py runs its smoke profile
+    # Needs a twin of the learner's own; tests/test_bench.py has one.
+    "make bench HOST=http://127.0.0.1:PORT": "loadtests.bench --host http://127.0.0.1:PORT",
+    "make up": "loadtests.stack up",  # tests/stack/test_stack.py
+    "make load USERS=50": "loadtests.play --users 50",  # it ends with Ctrl-C; tests/test_play.py
+    "make lab": "loadtests.labs --n 1",  # the first lab's command
+    "make load": "loadtests.play",
+    "make demo": "loadtests.demo --flaw lost-update",
+    **{f"make demo FLAW={flaw}": f"loadtests.demo --flaw {flaw}" for flaw in FLAWS},  # tests/test_demo.py
+    # It would take from the tests what they run with.
+    "make clean": "rm -rf .run .venv grafana/frontend/node_modules grafana/frontend/generated",
+}
+"""Commands that are run by other tests, or not at all, by what `make` does last for them."""
+
+
+class Course:
+    """The labs in one run folder; who comes to one again gets what it has measured before."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+        self._sittings: dict[str, Sitting] = {}
+
+    def at(self, command: str) -> Sitting:
+        if command not in self._sittings:
+            self._sittings[command] = go_through(command, self.run_dir, KNOBS.get(command, ()))
+        return self._sittings[command]
+
+    def found(self, number: int) -> Any:
+        """With the knob as it is at first."""
+        return self.at(NAMED.get(number, f"make lab N={number}")).measured[0]
+
+
+@pytest.fixture(scope="module")
+def course() -> Iterator[Course]:
+    with tempfile.TemporaryDirectory(prefix="twins-") as folder:
+        run_dir = Path(folder).resolve()
+        # By their names alone those of another test run on this machine would have the same ports.
+        blocks = dict(zip(("ada", "bob"), random.sample(FIRST_PORTS, 2), strict=True))
+        (run_dir / LEARNERS).mkdir()
+        (run_dir / LEARNERS / "ports.json").write_text(json.dumps(blocks))
+        yield Course(run_dir)
+
+
+def commands() -> list[str]:
+    """Return what the pages say to type; all labs are in their short version here."""
+    found: set[str] = set()
+    for page in PAGES:
+        text = page.read_text()
+        fenced = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        lines = [line.partition(" #")[0].strip() for block in fenced for line in block.splitlines()]
+        inline = re.findall(r"`((?:make|python3?|curl) [^`\n]+)`", text)
+        found |= {each.replace(" LAB_SHORT=1", "") for each in (*lines, *inline) if each}
+    return sorted(found)
+
+
+def test_two_learners_at_once_do_not_mix(course: Course) -> None:
+    with ThreadPoolExecutor(len(NAMED)) as pool:
+        ada, bob = pool.map(course.at, NAMED.values())
+    assert one_request.round_trips(ada.measured[0]) == 4
+    assert bob.measured[0]["end"] == bob.measured[0]["start"] + 1
+    ports = [set(re.findall(r"on (?:port )?(\d{5})\b", each.said)) for each in (ada, bob)]
+    assert len(ports[0] | ports[1]) == 8
+    assert "`make lab N=2 LAB_USER=bob` goes on here" in bob.said
+    for name, number in (("ada", 1), ("bob", 2)):
+        progress = Progress(course.run_dir / LEARNERS / name / WORKSHOP)
+        assert [each for each in LABS if progress.of(each)] == [number]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_of_a_page_works(command: str, course: Course) -> None:
+    if command in ELSEWHERE:
+        assert started_by(command, course.run_dir) == ELSEWHERE[command]
+    elif command in (f"make lab N={number}" for number in NAMED):
+        assert f"Kept. `{command}` goes on here." in run(command, course.run_dir, "q\n").stdout
+    elif re.match(r"make lab N=\d+", command):
+        assert re.search(r"Lab \d+ is passed|Your copy: ", course.at(command).said)
+    else:
+        assert command in ("make labs", "make lab-reset"), "say here what it should do"
+        shown = run(command, course.run_dir)
+        assert shown.returncode == 0, shown.stderr
+        told = "Forgotten." if command == "make lab-reset" else LABS[1].title
+        assert told in shown.stdout
 
 
 def right_and_wrong(lab: Lab, measured: Any) -> None:
@@ -28,38 +129,48 @@ def right_and_wrong(lab: Lab, measured: Any) -> None:
     assert lab.solution(measured) or lab.task
 
 
-def test_lab_1_on_real_twins(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(one_request, "TRACES", 1)
-    found = one_request.measure(SharedBench(tmp_path, stack), 0.0)
-    right_and_wrong(LABS[1], found)
-    assert one_request.round_trips(found) == 4
-    assert found["far"]["naive_sync"] > 4 * one_request.FARTHER
-    assert not [
-        step for step in found["near"]["async_dedup"]["steps"] if step["who"] == "MySQL" and step["at"] < 1
+def test_one_variable_makes_everything_short() -> None:
+    assert PACE < 1
+    assert [each.SECONDS for each in (race, pool, hot_path, lies, broken, own)] == [
+        pytest.approx(each * PACE) for each in (3, 3, 4, 10, 8, 3)
     ]
 
 
-def test_lab_2_on_the_real_twin(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(race, "SECONDS", 1.0)
-    found = race.measure(SharedBench(tmp_path, stack), 16)
+def test_lab_1_on_real_twins(course: Course) -> None:
+    found = course.found(1)
+    right_and_wrong(LABS[1], found)
+    assert one_request.round_trips(found) == 4
+    assert found["far"][NAIVE] > 4 * one_request.FARTHER
+    assert not [step for step in found["near"][ASYNC]["steps"] if step["who"] == "MySQL" and step["at"] < 1]
+
+
+def test_lab_2_on_the_real_twin(course: Course) -> None:
+    found = course.found(2)
     assert found["end"] == found["start"] + 1
     assert found["recorded"] < found["acknowledged"]
     right_and_wrong(LABS[2], found)
 
 
-def test_lab_3_on_the_real_twin(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "SECONDS", 1.0)
-    monkeypatch.setattr(pool, "SIZES", (1, 4, 16, 32))
-    found = pool.measure(SharedBench(tmp_path, stack), 20.0)
-    assert [point["size"] for point in found] == [1, 4, 16, 32]
+def test_lab_3_on_the_real_twin(course: Course) -> None:
+    found = course.found(3)
+    assert [point["size"] for point in found] == list(pool.SIZES)
     assert all(point["rate"] > 0 for point in found)
     assert pool.of(1, found)["rate"] < pool.by_little(4, found)
     right_and_wrong(LABS[3], found)
 
 
-def test_lab_5_on_the_real_twin(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lies, "SECONDS", 6.0)
-    found = lies.measure(SharedBench(tmp_path, stack), 2.0)
+def test_lab_4_on_real_twins(course: Course) -> None:
+    found = course.found(4)
+    right_and_wrong(LABS[4], found)
+    assert found["far"][NAIVE]["waited"] > 300
+    assert found["far"][ASYNC]["waited"] < found["far"][NAIVE]["waited"] / 2
+    for points in (found["near"], found["far"]):
+        assert points[ASYNC]["recorded"] == points[ASYNC]["acknowledged"]
+        assert 0 <= points[ASYNC]["late"] < hot_path.SETTLE_SECONDS
+
+
+def test_lab_5_on_the_real_twin(course: Course) -> None:
+    found = course.found(5)
     right_and_wrong(LABS[5], found)
     assert lies.sent_in_the_freeze(found) < lies.due_in_the_freeze(found) / 2
     assert lies.p99(found["open"]["took"]) > 1_000
@@ -71,42 +182,37 @@ def test_a_straight_line_within_a_bucket_is_not_what_was_measured() -> None:
     assert lies.by_buckets([20_000.0] * 10) == lies.BUCKETS[-1]
 
 
-def test_lab_4_on_real_twins(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hot_path, "SECONDS", 1.0)
-    found = hot_path.measure(SharedBench(tmp_path, stack), 100.0)
-    right_and_wrong(LABS[4], found)
-    assert found["far"]["naive_sync"]["waited"] > 300
-    assert found["far"]["async_dedup"]["waited"] < found["far"]["naive_sync"]["waited"] / 2
-    assert all(
-        points["async_dedup"]["recorded"] == points["async_dedup"]["acknowledged"]
-        for points in (found["near"], found["far"])
-    )
-
-
-def test_lab_6_on_the_real_twin(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(freshness, "INTERVALS", 2)
-    found = freshness.measure(SharedBench(tmp_path, stack), stack.settings.flush_interval)
+def test_lab_6_on_the_real_twin(course: Course) -> None:
+    found = course.found(6)
     right_and_wrong(LABS[6], found)
+    assert found["interval"] == freshness.INTERVAL
     assert 0 < freshness.mean_age(found) < 2 * found["interval"]
     assert found["wait"] < 1_000 * found["interval"]
 
 
-@pytest.mark.parametrize(("number", "state"), [(1, "direct"), (4, "redis")])
-def test_lab_7_on_real_twins(
-    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, state: str
-) -> None:
-    monkeypatch.setattr(broken, "SECONDS", 4.0)
-    monkeypatch.setattr(broken, "BEFORE", 1.0)
-    monkeypatch.setattr(broken, "AWAY", 1.5)
-    found = broken.measure(SharedBench(tmp_path, stack), number)
-    assert found["outcomes"]["async_dedup"]["state"] == state
+@pytest.mark.parametrize(("turned", "part", "state"), [(0, "redis", "direct"), (1, "mysql", "redis")])
+def test_lab_7_on_real_twins(course: Course, turned: int, part: str, state: str) -> None:
+    found = course.at("make lab N=7").measured[turned]
+    assert found["part"] == part
+    assert found["outcomes"][ASYNC]["state"] == state
     assert broken.lost(found) == 0
-    assert (found["outcomes"]["naive_sync"]["failed"] > 0) is (found["part"] == "mysql")
+    assert (found["outcomes"][NAIVE]["failed"] > 0) is (part == "mysql")
     right_and_wrong(LABS[7], found)
 
 
-def test_lab_10_on_real_twins(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own, "SECONDS", 1.0)
-    found = own.measure(SharedBench(tmp_path, stack), 8)
+def test_lab_8_on_real_twins(course: Course) -> None:
+    found = course.found(8)
+    naive, async_ = (found["outcomes"][twin] for twin in (NAIVE, ASYNC))
+    assert async_["passed"] <= async_["may"] + 1
+    assert async_["refused"] > 0
+    assert async_["sold"] == noisy.BUDGET
+    assert naive["sold"] >= noisy.BUDGET
+    assert async_["folded"] > 0
+    assert (naive["quiet_refused"], async_["quiet_refused"]) == (0, 0)
+    right_and_wrong(LABS[8], found)
+
+
+def test_lab_10_on_real_twins(course: Course) -> None:
+    found = course.found(10)
     assert own.times_as_fast(found) > 1
     right_and_wrong(LABS[10], found)

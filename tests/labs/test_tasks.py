@@ -12,10 +12,7 @@ from tests.labs.benches import SharedBench
 
 
 @pytest.mark.parametrize("name", ["original", "upsert", "for_update", "compare", "broken"])
-def test_lab_2_knows_a_copy_that_is_mended(
-    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.setattr(race, "SECONDS", 1.0)
+def test_lab_2_knows_a_copy_that_is_mended(stack: Stack, tmp_path: Path, name: str) -> None:
     bench = SharedBench(tmp_path, stack)
     copy = race.mine(bench)
     assert copy.read_text() == race.ORIGINAL.read_text()
@@ -32,11 +29,7 @@ def test_lab_2_knows_a_copy_that_is_mended(
     ("name", "told"),
     [("skeleton", "0 are counted"), ("broken", "It does not answer"), ("solution", "it is faster")],
 )
-def test_lab_10_knows_a_twin_that_counts(
-    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, told: str
-) -> None:
-    monkeypatch.setattr(own, "SECONDS", 1.0)
-    monkeypatch.setattr(own, "COUNT_SECONDS", 2.0)
+def test_lab_10_knows_a_twin_that_counts(stack: Stack, tmp_path: Path, name: str, told: str) -> None:
     bench = SharedBench(tmp_path, stack)
     copy = own.mine(bench)
     assert copy.read_text() == own.SKELETON.read_text()

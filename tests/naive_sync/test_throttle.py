@@ -1,8 +1,12 @@
 """The naive twin's limiter, without its HTTP side: what it lets through, and what it remembers."""
 
+import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -42,12 +46,31 @@ def test_a_burst_at_once_and_not_one_more() -> None:
     assert numbers(throttle, "another") == (1, 0, 2)
 
 
-def test_many_threads_get_no_more_than_one_would() -> None:
-    throttle = throttle_of(**SLOW, rate_burst=100)
+@pytest.fixture
+def restless() -> Iterator[None]:
+    """Threads take turns wherever they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_many_threads_get_no_more_than_one_would(restless: None) -> None:
+    """They come to each service at the same time."""
+    throttle, start = throttle_of(**SLOW, rate_burst=10), Barrier(16)
+    services = [f"service {number}" for number in range(500)]
+
+    def send(_: int) -> Counter[str]:
+        passed = Counter[str]()
+        for service in services:
+            start.wait()
+            passed[service] += passes(throttle, service)
+        return passed
+
     with ThreadPoolExecutor(16) as threads:
-        passed = Counter(threads.map(lambda _: passes(throttle, "shop"), range(1_000)))
-    assert passed == {True: 100, False: 900}
-    assert numbers(throttle, "shop") == (100, 900, 0)
+        passed = sum(threads.map(send, range(16)), Counter[str]())
+    assert passed == dict.fromkeys(services, 10)
+    assert [numbers(throttle, service) for service in services] == [(10, 6, 0)] * 500
 
 
 def test_a_window_may_be_a_part_of_a_second() -> None:
@@ -95,7 +118,7 @@ def test_beyond_those_that_are_remembered_all_share_one_limit() -> None:
 def test_who_has_been_silent_for_a_window_makes_room() -> None:
     throttle = throttle_of(rate_limit=1_000, rate_burst=1)
     for number in range(3 * MAX_SERVICES):
-        wait_until(lambda service=f"service {number}": passes(throttle, service))
+        wait_until(partial(passes, throttle, f"service {number}"))
     remembered = throttle._limiter.storage.events  # type: ignore[attr-defined] # the library's own memory
     assert len(throttle._uses) <= MAX_SERVICES + 1
     assert len(remembered) <= MAX_SERVICES + 1

@@ -21,8 +21,9 @@ import redis
 from loadtests.bootstrap import ROOT
 from loadtests.stack import Stack, StackError, process
 from loadtests.stack import stack as stack_module
-from loadtests.stack.__main__ import RUN_DIR, lives
+from loadtests.stack.__main__ import lives
 from loadtests.stack.observers import define_observers
+from loadtests.stack.place import RUN_DIR
 from loadtests.stack.servers import SOCKET_PATH_LIMIT
 from loadtests.stack.state import State, holder
 from shared.fingerprint import fingerprint

@@ -10,7 +10,7 @@ from shared.answer import Status
 from shared.event import Event
 
 
-def ingest(engine: Engine, _: Throttle, event: Event) -> Status:
+def ingest(engine: Engine, throttle: Throttle, event: Event) -> Status:  # noqa: ARG001 - no step of its own
     upsert(engine, [event])
     return "saved"
 

@@ -1,0 +1,238 @@
+"""Lab 8: one service sends far more than it may, and one sells a hundred tickets to many buyers."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http import HTTPStatus
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.table import Table
+from typing_extensions import TypedDict
+
+from loadtests.labs.lab import Bench, Knob, Lab, Measured, Mistake, Question
+from loadtests.load.at_once import PATIENCE, by_all, post
+from loadtests.load.pace import PACE
+from loadtests.load.subjects import ASYNC, NAIVE, TWINS
+from loadtests.stack import Stack
+from loadtests.trial.reconcile import Table as Issues
+from loadtests.trial.reconcile import connect, drain
+from shared.event import Event
+from shared.quota import overflow
+
+NOISY, QUIET, TICKETS = "noisy", "quiet", "tickets"
+RATE, BURST, BUDGET = 40.0, 40, 100
+"""Events a second of each service but the tickets'; at once; new issues of the tickets'."""
+NOISY_CLIENTS, QUIET_CLIENTS, BUYERS = 8, 2, 40
+SECONDS = 4.0 * PACE
+PAUSE = 0.2
+"""Seconds between two events of a quiet client."""
+BIDS = 8
+"""Of each buyer."""
+SETTLE_SECONDS = 20.0
+QUOTAS = {
+    "rate_limit": RATE,
+    "rate_burst": BURST,
+    "services": {TICKETS: {"rate_limit": 0.0, "new_issues": BUDGET}},
+}
+
+
+class Outcome(TypedDict):
+    passed: int
+    """Events of the noisy service that were answered 200; the others were answered 429."""
+    refused: int
+    quiet_refused: int
+    """Events of the quiet service that were answered 429."""
+    may: float
+    """Events that the noisy service may send in that time."""
+    sold: int
+    """New issues of the tickets' service."""
+    folded: int
+    """Events on its overflow issue."""
+
+
+class Found(TypedDict):
+    processes: int
+    outcomes: dict[str, Outcome]
+
+
+def measure(bench: Bench, processes: float) -> Found:
+    with bench.stack(workers=round(processes), **QUOTAS) as stack:
+        return {
+            "processes": round(processes),
+            "outcomes": {twin: _outcome(bench, stack, twin) for twin in TWINS},
+        }
+
+
+def _outcome(bench: Bench, stack: Stack, twin: str) -> Outcome:
+    bench.step(f"{twin}: {NOISY_CLIENTS} noisy clients and {QUIET_CLIENTS} quiet ones for {SECONDS:g} s")
+    stack.reset()
+    stack.start_twin(twin)
+    url = stack.base_url(twin)
+
+    def calmly(_: int) -> str:
+        time.sleep(PAUSE)
+        return "all is well"
+
+    with ThreadPoolExecutor(1) as pool:
+        noisy = pool.submit(by_all, url, NOISY_CLIENTS, SECONDS, lambda _: "noise", NOISY)
+        quiet = by_all(url, QUIET_CLIENTS, SECONDS, calmly, QUIET)
+        answers = noisy.result()
+    bench.step(f"{twin}: {BUYERS} buyers, each asks {BIDS} times for one of {BUDGET} tickets")
+    with ThreadPoolExecutor(BUYERS) as buyers:
+        bids = sum(buyers.map(lambda number: _buy(url, number), range(BUYERS)))
+    taken = answers.statuses[200] + quiet.statuses[200] + bids
+    sold, folded = _sold(stack, taken if twin == ASYNC else 0)
+    stack.stop_twin(twin)
+    return {
+        "passed": answers.statuses[200],
+        "refused": answers.statuses[429],
+        "quiet_refused": quiet.statuses[429],
+        "may": BURST + RATE * answers.seconds,
+        "sold": sold,
+        "folded": folded,
+    }
+
+
+def _buy(url: str, number: int) -> int:
+    """Returns how many bids were taken."""
+    with closing(HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE)) as connection:
+        bids = [Event(message=f"buyer {number}, bid {bid}", service=TICKETS) for bid in range(BIDS)]
+        return sum(post(connection, bid) == HTTPStatus.OK for bid in bids)
+
+
+def _sold(stack: Stack, acknowledged: int) -> tuple[int, int]:
+    """New issues, and folded events, once so many events are in MySQL: the naive twin's are there at once."""
+    with connect(stack.settings) as mysql:
+        table = Issues(mysql)
+        drain(table, acknowledged, 0, SETTLE_SECONDS)
+        with mysql.cursor() as cursor:
+            cursor.execute("SELECT fingerprint, times_seen FROM issues WHERE service = %s", [TICKETS])
+            rows = dict(cursor.fetchall())
+    folded = rows.pop(overflow(TICKETS).fingerprint, 0)
+    return len(rows), folded
+
+
+def passed(measured: Measured, twin: str) -> float:
+    return float(measured["outcomes"][twin]["passed"])
+
+
+def oversold(measured: Measured) -> float:
+    return float(measured["outcomes"][NAIVE]["sold"] - BUDGET)
+
+
+def show(console: Console, measured: Measured) -> None:
+    table = Table(title=f"{measured['processes']} processes of each twin")
+    for head in ("", *TWINS):
+        table.add_column(head, justify="right" if head else "left")
+    outcomes = [measured["outcomes"][twin] for twin in TWINS]
+    rows = (
+        ("noisy: let through", "passed"),
+        ("noisy: answered 429", "refused"),
+        ("noisy: burst + rate x time", "may"),
+        ("quiet: answered 429", "quiet_refused"),
+        (f"tickets sold, of {BUDGET}", "sold"),
+        ("buyers on the waiting list (folded)", "folded"),
+    )
+    for head, key in rows:
+        table.add_row(head, *(f"{each[key]:,.0f}" for each in outcomes))
+    console.print(table)
+
+
+def explain(measured: Measured) -> str:
+    naive, async_ = (measured["outcomes"][twin] for twin in (NAIVE, ASYNC))
+    return (
+        f"A service may send {BURST} events at once and {RATE:g} a second: {async_['may']:,.0f} then. "
+        f"The async twin let {async_['passed']:,} through: one script in Redis decides for all its "
+        "processes, in the call that counts. Each of the naive twin's "
+        f"{measured['processes']} processes has a limiter of its own, and lets through what there may be of "
+        f"all: {naive['passed']:,}. Nothing says so, in no log.\n"
+        f"Of {BUDGET} tickets the naive twin sold {naive['sold']:,}: several buyers count what is sold, all "
+        "see room for one more, and each gets it. The async twin gives places out in the script as well, one "
+        f"after the other: {async_['sold']:,}. Whoever comes too late is counted, too, on one row for all."
+    )
+
+
+LAB = Lab(
+    number=8,
+    title="The noisy neighbour, and a hundred tickets",
+    minutes=12,
+    idea=(
+        f"Each service may send {BURST} events at once and {RATE:g} a second. {NOISY_CLIENTS} clients of "
+        f"one send without a pause, {QUIET_CLIENTS} of another now and then. Both twins have two processes. "
+        f"Then {BUYERS} buyers ask {BIDS} times each for one of {BUDGET} tickets: each event is a new issue, "
+        f"and the service may create {BUDGET}."
+    ),
+    predict=Question(
+        f"In {SECONDS:g} s: how many events of the noisy service does the naive twin let through?",
+        lambda found: passed(found, NAIVE),
+        within=0.2,
+        unit="events",
+    ),
+    knob=Knob("processes of each twin", 2, 1, 4),
+    measure=measure,
+    show=show,
+    explain=explain,
+    checks=(
+        Question(
+            "By the limit, and the time it took: how many events of the noisy service may pass?",
+            lambda found: float(found["outcomes"][ASYNC]["may"]),
+            within=0.05,
+            unit="events",
+            mistakes=(
+                Mistake(
+                    lambda answer, found: (
+                        abs(answer - (found["outcomes"][ASYNC]["may"] - BURST)) <= 0.05 * answer
+                    ),
+                    "And the burst at the beginning?",
+                ),
+                Mistake(
+                    lambda answer, found: answer == passed(found, NAIVE) and found["processes"] > 1,
+                    "That is what the naive twin let through. It did not ask its other process.",
+                ),
+            ),
+        ),
+        Question(
+            f"How many tickets too many did the naive twin sell, of {BUDGET}?",
+            oversold,
+            within=0.0,
+            unit="tickets",
+            mistakes=(
+                Mistake(
+                    lambda answer, found: answer == found["outcomes"][NAIVE]["sold"],
+                    "That is what it sold in all.",
+                ),
+                Mistake(
+                    lambda answer, found: answer == 0 and oversold(found) > 0,
+                    "That is the async twin.",
+                ),
+            ),
+        ),
+        Question(
+            "How many events of the quiet service did the async twin refuse?",
+            lambda found: float(found["outcomes"][ASYNC]["quiet_refused"]),
+            within=0.0,
+            unit="events",
+            mistakes=(
+                Mistake(
+                    lambda answer, found: answer == found["outcomes"][ASYNC]["refused"] and answer > 0,
+                    "Those are the noisy service's.",
+                ),
+            ),
+        ),
+    ),
+    hints=(
+        "burst + rate x seconds: the burst is there once, the rate all the time.",
+        "Tickets: the line says how many were sold.",
+    ),
+    solution=lambda found: (
+        f"{BURST} + {RATE:g} x the time is {found['outcomes'][ASYNC]['may']:,.0f}. The naive twin sold "
+        f"{found['outcomes'][NAIVE]['sold']:,}, so {oversold(found):,.0f} too many. Of the quiet service "
+        f"{found['outcomes'][ASYNC]['quiet_refused']} events were refused."
+    ),
+    passed=(
+        "A limit is as good as the place where it is counted: one place for all processes. To ask and then "
+        "to act is two steps, and somebody else comes between them; to take a place is one."
+    ),
+)

@@ -1,0 +1,188 @@
+"""Each lab's checks take right answers and no others, on a slow machine too; a known mistake has its hint."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from rich.console import Console
+
+from loadtests.labs import broken, lies, noisy, one_request, pool
+from loadtests.labs.__main__ import LABS
+from loadtests.labs.desk import Desk
+from loadtests.labs.lab import Lab
+from loadtests.labs.progress import Progress
+from loadtests.load.subjects import ASYNC, NAIVE
+from tests.labs.benches import FakeBench
+from tests.labs.found import FOUND, lab_1, lab_5, lab_6, lab_7
+
+SLOWER = (1, 5)
+Answer = Callable[[Any], float | None]
+"""To what was measured; None where nobody would give it."""
+
+
+class Told(NamedTuple):
+    """What a learner says to a check."""
+
+    right: Answer
+    """By the arithmetic that the lab teaches, from the figures that it shows."""
+    wrong: Sequence[Answer]
+    """In the order of the known mistakes."""
+
+
+def near(found: Any, twin: str) -> float:
+    return float(found["near"][twin]["answered"])
+
+
+TOLD: dict[int, Sequence[Told]] = {
+    1: (
+        Told(
+            lambda found: round(near(found, NAIVE)) + 4 * one_request.FARTHER,
+            (
+                lambda found: near(found, NAIVE) + one_request.FARTHER,
+                lambda found: near(found, NAIVE) + 2 * 4 * one_request.FARTHER,
+            ),
+        ),
+        Told(
+            lambda found: round(near(found, ASYNC)),
+            (lambda found: near(found, ASYNC) + 4 * one_request.FARTHER,),
+        ),
+    ),
+    2: (
+        Told(
+            lambda found: found["start"] + 1,
+            (lambda found: found["start"] + 2, lambda found: found["start"]),
+        ),
+    ),
+    3: (
+        Told(
+            lambda found: 4 * round(pool.of(1, found)["rate"]),
+            (lambda found: 4 * pool.held(found), lambda found: pool.of(1, found)["rate"]),
+        ),
+        Told(lambda _: 16, (lambda _: 32,)),
+    ),
+    4: (
+        Told(
+            lambda found: 8_000 / round(found["far"][NAIVE]["waited"]),
+            (lambda found: found["far"][NAIVE]["rate"] / 8, lambda found: found["near"][NAIVE]["rate"]),
+        ),
+    ),
+    5: (
+        Told(lambda found: lies.RATE * found["freeze"], (lambda _: lies.USERS,)),
+        Told(lambda _: lies.USERS, (lambda found: lies.RATE * found["freeze"],)),
+    ),
+    6: (
+        Told(
+            lambda found: found["interval"] / 2,
+            (lambda found: found["interval"], lambda found: found["wait"] / 1_000),
+        ),
+    ),
+    7: (
+        Told(
+            lambda found: broken.STATES.index(found["outcomes"][ASYNC]["state"]) + 1,
+            (
+                lambda found: 3 if found["part"] == "redis" else None,
+                lambda found: 1 if found["part"] == "redis" else None,
+                lambda found: 2 if found["part"] != "redis" else None,
+            ),
+        ),
+    ),
+    8: (
+        Told(
+            lambda _: noisy.BURST + noisy.RATE * 4,
+            (
+                lambda _: noisy.RATE * 4,
+                lambda found: noisy.passed(found, NAIVE) if found["processes"] > 1 else None,
+            ),
+        ),
+        Told(
+            lambda found: found["outcomes"][NAIVE]["sold"] - noisy.BUDGET,
+            (lambda found: found["outcomes"][NAIVE]["sold"], lambda _: 0),
+        ),
+        Told(lambda _: 0, (lambda found: found["outcomes"][ASYNC]["refused"],)),
+    ),
+    10: (),
+}
+"""By lab, check by check."""
+
+
+def cases() -> list[Any]:
+    """Return labs, each with what it may have found."""
+    found = [(number, FOUND[number](slow)) for number in FOUND for slow in SLOWER]
+    # With other knobs: for the tolerance of a check the ends of them matter.
+    found += [(1, lab_1(1, away=200)), (1, lab_1(5, away=200)), (5, lab_5(1, freeze=0.5))]
+    found += [(6, lab_6(slow, interval)) for interval in (0.5, 8.0) for slow in SLOWER]
+    found += [(7, lab_7(1, "worker", "redis"))]
+    return [pytest.param(*each, id=f"{each[0]}-{place}") for place, each in enumerate(found)]
+
+
+def test_nothing_is_left_out() -> None:
+    assert set(FOUND) == set(TOLD) == set(LABS)
+    for number, lab in LABS.items():
+        known = [len(question.mistakes) for question in lab.checks]
+        assert [len(told.wrong) for told in TOLD[number]] == known
+        assert not lab.predict.mistakes, "nobody is told of them"
+    made = {
+        (case.values[0], check, mistake)
+        for case in cases()
+        for check, told in enumerate(TOLD[case.values[0]])
+        for mistake, wrong in enumerate(told.wrong)
+        if wrong(case.values[1]) is not None
+    }
+    assert len(made) == sum(len(question.mistakes) for lab in LABS.values() for question in lab.checks)
+
+
+def learn(lab: Lab, found: Any, answers: Sequence[object], folder: Path) -> str:
+    """Return what a learner is told who gives these answers to the checks, and then leaves."""
+    console, lines = Console(record=True, file=StringIO(), width=1_000), iter((0, "", *answers))
+
+    def ask(_: str) -> str:
+        line = next(lines, None)
+        if line is None:
+            raise EOFError
+        return str(line)
+
+    measured = replace(lab, measure=lambda *_: found, task=None)
+    Desk(console, Progress(folder), FakeBench(folder), ask).go_through(measured)
+    return console.export_text()
+
+
+@pytest.mark.parametrize(("number", "found"), cases())
+def test_right_answers_pass(number: int, found: Any, tmp_path: Path) -> None:
+    lab = LABS[number]
+    ways: dict[str, list[object]] = {
+        "reasoned": [told.right(found) for told in TOLD[number]],
+        "measured": [question.truth(found) for question in lab.checks],
+        "rounded": [f"{question.truth(found):.3g}" for question in lab.checks],
+    }
+    for way, answers in ways.items():
+        said = learn(lab, found, answers, tmp_path / way)
+        assert said.count("Right.") == len(lab.checks), (way, answers, said)
+        assert "is passed" in said
+
+
+@pytest.mark.parametrize(("number", "found"), cases())
+def test_what_is_far_from_right_is_refused(number: int, found: Any, tmp_path: Path) -> None:
+    lab = LABS[number]
+    for question in (lab.predict, *lab.checks):
+        truth = question.truth(found)
+        away = abs(truth) + 2 * question.least + 1
+        assert not [each for each in (truth - away, truth + away) if question.is_right(each, found)]
+    if lab.checks:
+        said = learn(lab, found, [1e9], tmp_path)
+        assert "No. " in said
+        assert "Right." not in said
+
+
+@pytest.mark.parametrize(("number", "found"), cases())
+def test_each_known_mistake_gets_its_own_hint(number: int, found: Any, tmp_path: Path) -> None:
+    lab, right = LABS[number], [told.right(found) for told in TOLD[number]]
+    for check, (question, told) in enumerate(zip(lab.checks, TOLD[number], strict=True)):
+        for mistake, wrong in zip(question.mistakes, told.wrong, strict=True):
+            if (answer := wrong(found)) is None:
+                continue
+            said = learn(lab, found, [*right[:check], answer], tmp_path / str(answer))
+            assert f"No. {mistake.hint}" in said, (answer, said)
+            assert said.count("Right.") == check
