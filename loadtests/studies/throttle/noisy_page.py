@@ -193,10 +193,9 @@ Redis is killed, then the two nodes can't reach each other either, then both com
 
 {table(KILLED_HEADS, rows)}
 
-In the {number(found["away_seconds"], 1)} s without Redis {found["away_let_through"]:,} events were let
-through, and {allowed:,.0f} were allowed: {above:,.0f} too many. The most that was above the limit in any
-stretch of time of the trial were {found["overshoot"]:,.0f} events; the bound for {found["nodes"]} nodes is
-{bound:,.0f}.
+Without Redis, {number(found["away_seconds"], 1)} s long, {found["away_let_through"]:,} events were let
+through. Allowed were {allowed:,.0f}: {above:,.0f} too many. The most that was above the limit in any stretch
+of time of the trial: {found["overshoot"]:,.0f} events; the bound for {found["nodes"]} nodes: {bound:,.0f}.
 
 {table(OTHERS_HEADS, _others_rows(found))}
 
