@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtests.bootstrap import ROOT
-from loadtests.labs import broken, freshness, hot_path, lies, one_request, own, pool, race
+from loadtests.labs import broken, dashboard, freshness, hot_path, lies, one_request, own, pool, race
 from loadtests.labs.desk import Desk
 from loadtests.labs.progress import Progress
 from loadtests.stack import Stack, StackError
@@ -21,7 +21,8 @@ from loadtests.trial.options import MakeParser
 from shared.settings import load
 
 LABS = {
-    each.LAB.number: each.LAB for each in (one_request, race, pool, hot_path, lies, freshness, broken, own)
+    each.LAB.number: each.LAB
+    for each in (one_request, race, pool, hot_path, lies, freshness, broken, dashboard, own)
 }
 RUN_DIR = ROOT / ".run"
 FAILED, INTERRUPTED = 1, 130
