@@ -33,6 +33,7 @@ class RealBench:
 
     def __init__(self, console: Console, run_dir: Path) -> None:
         self.folder = run_dir / "workshop"
+        self.live_port = load().live_port
         self._run_dir = run_dir
         self._console = console
 

@@ -20,6 +20,8 @@ class Bench(Protocol):
 
     folder: Path
     """The learner's own, for what they edit."""
+    live_port: int
+    """Of the learner's own live page."""
 
     def stack(self, **settings: Any) -> AbstractContextManager[Stack]: ...
 

@@ -19,7 +19,7 @@ from loadtests.live.feed import Feed
 from loadtests.live.sampler import EVERY, Sample
 from loadtests.live.server import serve
 from loadtests.load.subjects import ASYNC, TWINS
-from shared.settings import load, variable
+from shared.settings import variable
 
 LEVELS = "▁▂▃▄▅▆▇█"
 AT_ONCE = 2
@@ -28,7 +28,7 @@ AT_ONCE = 2
 
 def replay(bench: Bench, console: Console, recording: Recording, about: str, speed: float) -> None:
     """Show it `speed` times as fast as it was."""
-    feed, port = Feed(), load().live_port
+    feed, port = Feed(), bench.live_port
     every = {line: line.query.values(recording) for line in LINES}
     with ExitStack() as served:
         try:
@@ -37,11 +37,11 @@ def replay(bench: Bench, console: Console, recording: Recording, about: str, spe
         except OSError:
             bench.step(f"{about}, {speed:g} times as fast, here alone: port {port} is taken")
             bench.step(f"({variable('live_port')} moves the page; `make up` has one of its own)")
-        with Live(console=console, auto_refresh=False) as shown:
+        with Live(console=console, auto_refresh=False) as live:
             for scrapes, sample in enumerate(samples(recording, about), 1):
                 feed.add(sample)
                 seen = {line: values[:scrapes] for line, values in every.items()}
-                shown.update(_picture(recording, about, seen), refresh=True)
+                live.update(_picture(recording, about, seen), refresh=True)
                 sleep(EVERY / speed)
 
 

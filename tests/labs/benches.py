@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.stack import Stack
+from loadtests.stack.servers import free_port
 from tests.parts import alone
 
 
@@ -14,6 +15,7 @@ class FakeBench:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.live_port = free_port()
 
     @contextmanager
     def stack(self, **_: Any) -> Iterator[Stack]:
