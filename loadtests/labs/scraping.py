@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from loadtests.labs.causes import LINES
 from loadtests.labs.queries import LE
-from loadtests.labs.recording import Values
+from loadtests.labs.recording import DIGITS, Values
 from loadtests.live.counts import is_wanted
 from loadtests.live.sampler import TIMEOUT
 from loadtests.stack.scrape import fetch
@@ -61,7 +61,7 @@ def _kept(job: str, text: str) -> Answer:
     asked = [series for line in LINES for series in line.query.asks]
     told = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
     return {
-        name: float(value)
+        name: round(float(value), DIGITS)
         for name, _, value in told
         if is_wanted(name) or any(series.has(job, name) for series in asked)
     }
@@ -87,10 +87,10 @@ def _histograms(series: dict[str, Values]) -> list[dict[str, Values]]:
 def _spare(histogram: dict[str, Values]) -> list[str]:
     """Return those into which nothing fell, but for the lower bounds of those into which something did."""
     names, every = [*histogram], [*histogram.values()]
-    below = [[0.0] * len(every[0]), *every]
+    below: list[Values] = [[0.0] * len(every[0]), *every]
     filled = [
-        len({high - low for high, low in zip(*pair, strict=True) if high is not None and low is not None}) > 1
-        for pair in zip(every, below, strict=False)
+        len({up - low for up, low in zip(ups, lows, strict=True) if up is not None and low is not None}) > 1
+        for ups, lows in zip(every, below, strict=False)
     ]
     last = len(names) - 1
     return [name for at, name in enumerate(names) if not filled[at] and at < last and not filled[at + 1]]
