@@ -105,8 +105,9 @@ def hot_path(stack: Stack, twin: str) -> dict[str, str]:
 
 
 def doubled_limit(stack: Stack, twin: str) -> dict[str, str]:
-    message = "the same error, too often"
-    answers = by_all(stack.base_url(twin), CLIENTS, SECONDS, lambda _: message)
+    answers = by_all(
+        stack.base_url(twin), CLIENTS, SECONDS, lambda number: of_its_own("limit", number, MESSAGES)
+    )
     may = BURST + int(RATE * answers.seconds)
     return {
         "answered 200": f"{answers.statuses[200]:,}",
