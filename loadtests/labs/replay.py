@@ -18,6 +18,7 @@ from loadtests.live.counts import Growth, Window, parse
 from loadtests.live.feed import Feed
 from loadtests.live.sampler import EVERY, Sample
 from loadtests.live.server import serve
+from loadtests.load.pace import PACE
 from loadtests.load.subjects import ASYNC, TWINS
 from shared.settings import variable
 
@@ -42,7 +43,7 @@ def replay(bench: Bench, console: Console, recording: Recording, about: str, spe
                 feed.add(sample)
                 seen = {line: values[:scrapes] for line, values in every.items()}
                 live.update(_picture(recording, about, seen), refresh=True)
-                sleep(EVERY / speed)
+                sleep(PACE * EVERY / speed)
 
 
 def samples(recording: Recording, about: str) -> Iterator[Sample]:

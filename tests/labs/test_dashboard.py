@@ -20,6 +20,7 @@ from loadtests.labs.recording import Values, names, recorded
 from loadtests.labs.scraping import in_series
 from loadtests.live.counts import quantile
 from loadtests.live.sampler import EVERY
+from loadtests.load.pace import PACE
 from shared.settings import variable
 from tests.labs.benches import FakeBench
 from tests.observed import seen
@@ -194,7 +195,7 @@ def test_it_reaches_the_page(tmp_path: Path, quiet: Console, monkeypatch: pytest
     shown, bench = recorded("scheduler"), FakeBench(tmp_path)
 
     def look(seconds: float) -> None:
-        assert seconds == EVERY / 8
+        assert seconds == PACE * EVERY / 8
         if len(seen_there) % 20 == 0 or len(seen_there) == len(shown.at) - 1:
             samples = seen(f"http://127.0.0.1:{bench.live_port}")
             assert [sample["at"] for sample in samples] == [each["at"] for each in every[: len(samples)]]
