@@ -67,6 +67,8 @@ def test_two_nodes_keep_a_rate_without_redis_and_without_each_other(stack: Stack
     ]
     assert [each["modes"][-1] for each in found["periods"][:4]] == ["redis", "peer", "local", "peer"]
     assert all(each["modes"] for each in found["periods"])
+    # Who was cut off goes on at once: what the other let through meanwhile was a share of its own.
+    assert found["periods"][3]["let_through"] > 10
     bound = noisy.BURST + CYCLE * noisy.LIMIT
     assert found["overshoot"] <= bound + 2
     assert (found["audit"]["total"]["lost"], found["audit"]["total"]["extra"]) == (0, 0)
@@ -81,12 +83,13 @@ def test_a_budget_is_never_oversold_and_everybody_is_answered(stack: Stack) -> N
     assert found["states"] == ["redis"]
 
 
-def test_nor_is_it_where_redis_is_killed_in_the_middle(stack: Stack) -> None:
-    (found,) = rush.killed(setup(stack), 3_000, [("redis",)])
+@pytest.mark.parametrize("stores", rush.KILLED, ids=" and ".join)
+def test_nor_is_it_where_stores_are_killed_in_the_middle(stack: Stack, stores: tuple[str, ...]) -> None:
+    (found,) = rush.killed(setup(stack), 3_000, [stores])
     assert found["audit"]["rows"] <= rush.BUDGET
     assert found["acknowledged"] + found["in_doubt"] == found["users"]
     assert (found["audit"]["total"]["lost"], found["audit"]["total"]["extra"]) == (0, 0)
-    assert found["audit"]["folded_later"] == 0
+    assert "spool" in found["states"] or found["audit"]["folded_later"] == 0
 
 
 # --- the audit ---
