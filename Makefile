@@ -15,7 +15,7 @@ $(error no such variable: $(firstword $(UNKNOWN))$(shell $(PYTHON) -c '$(NEAREST
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-observability bench ladder limits growth faults endurance report compare dashboards dashboards-check openapi schema demo load lab labs lab-reset slides sheet up down status compose-up compose-bench compose-down test check format lock clean
+.PHONY: help setup setup-dev setup-observability bench ladder limits growth faults endurance throttle report compare dashboards dashboards-check openapi schema demo load lab labs lab-reset slides sheet up down status compose-up compose-bench compose-down test check format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s  %s\n", $$1, $$2 }' Makefile
@@ -36,8 +36,10 @@ ifeq ($(origin HOST),command line)
 unexport HOST
 BENCH += --host $(HOST)
 endif
-bench: setup ## load both twins and compare them (PROFILE=ramp PAIRS=3 SEED=1 TWINS=naive_sync,async_dedup HOST=http://...)
-	@$(RUN) loadtests.bench $(BENCH)
+# What is about several services is a study: its parts are the profile with Redis, and with Redis killed.
+THROTTLE_PARTS = --parts $(PROFILE),$(PROFILE)-killed
+bench: setup ## load both twins and compare them (PROFILE=ramp PAIRS=3 SEED=1 TWINS=naive_sync,async_dedup HOST=http://...); PROFILE=noisy, rush: their throttle and budget
+	@$(if $(filter noisy rush,$(PROFILE)),$(RUN) loadtests.studies.throttle $(THROTTLE_PARTS) $(filter-out --profile $(PROFILE),$(BENCH)),$(RUN) loadtests.bench $(BENCH))
 
 STEPS = naive_sync,upsert,group_upsert,redis_count,async_dedup
 ladder: setup ## measure the steps between the twins and write docs/ladder.md (PAIRS=3 SEED=1)
@@ -57,6 +59,9 @@ faults: setup ## inject every kind of fault, account for every event, and write 
 
 endurance: setup ## a long outage of MySQL, half an hour of faults; writes docs/endurance.md (PARTS=outage SEED=1)
 	@$(RUN) loadtests.studies.endurance $(PARTS_OF)
+
+throttle: setup ## a noisy service and a rush of new issues, with Redis and without; writes docs/throttle.md (PARTS=noisy,rush PAIRS=3 SEED=1)
+	@$(RUN) loadtests.studies.throttle $(PARTS_OF) $(if $(PAIRS),--pairs $(PAIRS))
 
 report: setup ## write RESULTS.md, report.html, the README's figures and picture and the soak's in docs/method.md again
 	@$(RUN) loadtests.report

@@ -1,8 +1,8 @@
 """The load profile, for any implementation of the contract: `locust -f loadtests/locustfile.py --host http://...`.
 
 From the root of the repository. `--profile` names one of `profiles.PROFILES`, or "open", which needs a
-`--rate`. With `--record` and no web UI Locust's own statistics stay empty: to keep them would cost an eighth
-of the generator's CPU, and the bench reads the record.
+`--rate`, or "rush", which needs a `--rush`. With `--record` and no web UI Locust's own statistics stay empty:
+to keep them would cost an eighth of the generator's CPU, and the bench reads the record.
 
 One process, several (`--processes`) or several machines (`--master`, `--worker`) do the same: the one that
 leads sends "begin" to each that has users, and gets a "record" from each. In one process these are calls.
@@ -87,6 +87,7 @@ def add_options(parser: LocustArgumentParser) -> None:
         help="fingerprints, characters of a message and bytes of a stack trace, with commas",
     )
     add("--rate", type=float, default=0, help="requests per second of the profile open")
+    add("--rush", type=int, default=0, help="users of the profile rush")
     add("--think", type=float, help="mean seconds that a user thinks, instead of the profile's")
     add("--level-seconds", type=seconds, default=[], help="of all levels, or of each with commas")
     add("--record", default="", help="file for everything that was measured, JSON")
@@ -128,6 +129,7 @@ def begin_test(environment: Environment, **_: object) -> None:
             profile=options.profile or "ramp",
             level_seconds=options.level_seconds,
             rate=options.rate,
+            rush=options.rush,
             seed=options.seed,
             part=options.part,
             mix=options.mix,
@@ -190,7 +192,7 @@ def mix(words: str) -> list[int]:
 
 
 def profile_of(options: Namespace) -> Profile:
-    return planned(options.profile or "ramp", options.level_seconds, options.rate)
+    return planned(options.profile or "ramp", options.level_seconds, options.rate, options.rush)
 
 
 def show_progress(host: str, path: Path) -> None:
@@ -217,7 +219,7 @@ def show_test(sender: Sender, host: str, path: Path) -> None:
             "p95_ms": outcomes.p95_since(first),
             "failed": outcomes.failed.total(),
             "failed_by": dict(outcomes.failed),
-            "offered": sender.share.rate or None,
+            "offered": sender.profile.rate_at(sender.elapsed),
             "profile": sender.profile.name,
             "level": sender.profile.words_at(sender.elapsed),
             "target": host,

@@ -146,6 +146,9 @@ class Settings(BaseSettings):
     what they have let through."""
     peer_port: Port = 9009
     """Where this one listens, if it has peers."""
+    second_port: Port = 9010
+    second_peer_port: Port = 9011
+    """Of a second process of the API, where the throttle is measured on two."""
     peer_secret: Annotated[str, Field(max_length=256), Field(validate_default=True)] = ""
     """What all of them know, and nobody else."""
 

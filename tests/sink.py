@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from shared.fingerprint import DEFAULT_SERVICE
+
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
@@ -16,6 +18,8 @@ class Sink:
         self.messages: list[str] = []
         self.connections: list[list[str]] = []
         """The messages of each connection."""
+        self.services: list[list[str]] = []
+        """The services of them."""
         self.seconds = 0.0
         self.url = ""
 
@@ -28,7 +32,9 @@ class Connection(asyncio.Protocol):
     def __init__(self, sink: Sink) -> None:
         self._sink, self._data = sink, b""
         self._messages: list[str] = []
+        self._services: list[str] = []
         sink.connections.append(self._messages)
+        sink.services.append(self._services)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -39,7 +45,9 @@ class Connection(asyncio.Protocol):
         if not found or len(body) < int(head.rpartition(b"Content-Length: ")[2]):
             return
         self._data = b""
-        message = json.loads(body)["message"]
+        event = json.loads(body)
+        message = event["message"]
+        self._services.append(event.get("service", DEFAULT_SERVICE))
         self._messages.append(message)
         self._sink.messages.append(message)
         asyncio.get_running_loop().call_later(self._sink.seconds, self._answer)

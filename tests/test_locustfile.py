@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from loadtests.load.profiles import at_rate
+from loadtests.load.profiles import NOISY_ONE, OTHERS, at_rate
 from loadtests.stack import process
 from loadtests.trial.generator import LOCUSTFILE
 from shared.fingerprint import fingerprint
@@ -118,6 +118,49 @@ def places_off(messages: list[str]) -> int:
     """How far a unique event came from its place: each connection may be overtaken by all others."""
     found = ((place, UNIQUE.match(message)) for place, message in enumerate(messages))
     return max(abs(place - int(match[2])) for place, match in found if match)
+
+
+NOISY_FOR = ("--profile=noisy", "--level-seconds=1,1,1")
+
+
+def test_each_service_has_its_rate_and_connections_of_its_own(tmp_path: Path) -> None:
+    with sink() as server:
+        record = run(server, tmp_path, *NOISY_FOR)
+    assert set(record["services"]) == {NOISY_ONE, *OTHERS}
+    sent = {
+        name: [level["acknowledged"] for level in each["levels"]] for name, each in record["services"].items()
+    }
+    assert 300 < sent[NOISY_ONE][1] < 500
+    assert all(levels[1] < 60 for name, levels in sent.items() if name != NOISY_ONE)
+    assert sum(record["acknowledged"].values()) == server.count
+    sent_by = zip(server.connections, server.services, strict=True)
+    pairs = [pair for messages, services in sent_by for pair in zip(messages, services, strict=True)]
+    assert {fingerprint(*pair) for pair in pairs} == record["acknowledged"].keys()
+    assert record["service_of"] == {fingerprint(*pair): pair[1] for pair in pairs}
+    assert all(len(set(services)) <= 1 for services in server.services)
+
+
+def test_two_hosts_share_every_service(tmp_path: Path) -> None:
+    with sink() as one, sink() as other:
+        record = tmp_path / "record.json"
+        options = headless(one, record, *NOISY_FOR, f"--host={one.url},{other.url}")
+        with locust(record.with_suffix(".log"), *options) as running:
+            found = ended(running, record)
+    assert sum(found["acknowledged"].values()) == one.count + other.count
+    for server in (one, other):
+        assert {each for services in server.services for each in services} == {NOISY_ONE, *OTHERS}
+    assert 0.6 < one.count / other.count < 1.7
+
+
+def test_in_a_rush_every_user_sends_one_new_event_over_a_connection_of_its_own(tmp_path: Path) -> None:
+    users = 300
+    with sink(seconds=0.2) as server:
+        record = run(server, tmp_path, "--profile=rush", f"--rush={users}")
+    assert sorted(map(len, server.connections)) == [0] * (len(server.connections) - users) + [1] * users
+    assert len(set(server.messages)) == users == sum(record["acknowledged"].values())
+    (level,) = record["levels"]
+    assert level["acknowledged"] == users
+    assert level["due_latency_ms"]["max"] >= level["latency_ms"]["p50"] >= 200
 
 
 def test_the_part_of_a_trial_makes_its_unique_events_its_own(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from gevent import get_hub, socket
 
 from loadtests.load import framing
+from loadtests.load.outcomes import FOLDED
 from shared.event import PATH
 
 READ = 1
@@ -19,6 +20,8 @@ READ = 1
 TIMEOUT = 30.0
 """Seconds that a user waits for an answer."""
 BLOCK = 65_536
+IS_FOLDED = b'"folded"'
+"""In the body of an answer; to look for it takes a sixth of a microsecond."""
 HEAD = "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: "
 
 
@@ -48,7 +51,7 @@ class Client:
             self._connect()
 
     def post(self, body: bytes) -> str:
-        """Send an event and return the answer's status code, or "timeout", or "connection"."""
+        """Send an event and return the answer's status code, `FOLDED`, "timeout", or "connection"."""
         self._sent = sent = perf_counter()
         try:
             return self._exchange(body)
@@ -76,10 +79,10 @@ class Client:
         while head[9:10] == b"1":  # not the answer yet
             head, rest = self._read_head(rest)
         status, length, stays = framing.read(head)
-        self._read_body(length, rest)
+        body = self._read_body(length, rest)
         if not stays:
             self.close()
-        return status
+        return FOLDED if IS_FOLDED in body and status == "200" else status
 
     def _connect(self) -> socket.socket:
         self._socket = socket.create_connection(self._address, TIMEOUT)
@@ -95,19 +98,20 @@ class Client:
             data += self._receive()
         return data[:end].lower(), data[end + 4 :]
 
-    def _read_body(self, length: int, body: bytes) -> None:
+    def _read_body(self, length: int, body: bytes) -> bytes:
         if length == framing.CHUNKED:
             chunks = framing.Chunks()
             while not chunks.take(body):
                 body = self._receive()
-        elif length == framing.UNTIL_CLOSE:
+            return chunks.content
+        if length == framing.UNTIL_CLOSE:
             with suppress(Ended):
                 while True:
-                    self._receive()
-        else:
-            missing = length - len(body)
-            while missing > 0:
-                missing -= len(self._receive())
+                    body += self._receive()
+            return body
+        while len(body) < length:
+            body += self._receive()
+        return body
 
     def _receive(self) -> bytes:
         get_hub().wait(self._readable)  # to try first and fail would cost a system call

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 CHUNKED, UNTIL_CLOSE = -1, -2
 """What `length` returns where there is none."""
+BREAK = b"\r\n"
 LENGTH = b"\r\ncontent-length:"
 NO_BODY = (b"204", b"304")
 MAX_LINE = 16_384
@@ -70,6 +71,7 @@ class Chunks:
     """A chunked body that comes in pieces of any size."""
 
     def __init__(self) -> None:
+        self.content = b""
         self._data = b""
         self._left = 0
         """Bytes of the present chunk, and of the line break behind it, that are still to come."""
@@ -80,6 +82,7 @@ class Chunks:
         self._data += data
         while not self._in_trailers:
             skipped = min(self._left, len(self._data))
+            self.content += self._data[: max(min(skipped, self._left - len(BREAK)), 0)]
             self._data, self._left = self._data[skipped:], self._left - skipped
             line, found, rest = self._data.partition(b"\r\n")
             if self._left or not found:
@@ -88,7 +91,7 @@ class Chunks:
             if not word.isalnum():  # int() would also take a sign
                 raise ValueError("no size of a chunk")
             size = int(word, 16)
-            self._data, self._left = rest, size + 2
+            self._data, self._left = rest, size + len(BREAK)
             self._in_trailers = size == 0
         return self._skip_trailers()
 

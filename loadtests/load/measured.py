@@ -51,3 +51,13 @@ class Timeline(TypedDict):
     failed: list[int]
     p50_ms: list[float | None]
     p95_ms: list[float | None]
+
+
+class OfService(TypedDict):
+    """What one of several services sent, and what came of it."""
+
+    levels: list[Level]
+    """Without their validity: it is the generator's, and so that of the levels of all services."""
+    timeline: Timeline
+    let_through: list[float]
+    """When its events were acknowledged, in seconds after the start; in order."""

@@ -10,13 +10,21 @@ from time import perf_counter, process_time
 from typing import Any
 
 from loadtests.load.percentiles import percentile
-from shared.fingerprint import fingerprint
+from loadtests.load.workload import Event
+from shared.fingerprint import DEFAULT_SERVICE, fingerprint
+from shared.quota import OVERFLOW
 
+FOLDED = "200 folded"
+"""Outcome of a request whose event is kept, and counts on its service's overflow issue."""
+THROTTLED = "429"
+"""Outcome of a request whose event is not kept: its service has sent more than it may."""
 UNSENT = "unsent"
 """Outcome of a request that was due, but found no free connection."""
 MAYBE_RECORDED = {"503", "timeout", "connection", "abandoned"}
 """Outcomes after which a client can't know whether its event was kept."""
 COLUMNS = ("due", "ready", "sent", "ended")
+Events = Mapping[tuple[str, str], int]
+"""By service and message."""
 Packed = dict[str, Any]
 """What a process has recorded, as values that a message can carry."""
 SO_FAR = 1_000
@@ -33,17 +41,17 @@ class Outcomes:
         self.began = began
         self.due, self.ready, self.sent, self.ended = (array("d") for _ in COLUMNS)
         """By request: when it was due, when a connection was free for it, when it was sent and answered."""
+        self.service: list[str] = []
         self.outcome: list[str] = []
         self.failed: Counter[str] = Counter()
-        self.acknowledged: defaultdict[str, int] = defaultdict(int)
-        """Events by message."""
-        self.unanswered: defaultdict[str, int] = defaultdict(int)
+        self.acknowledged: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self.unanswered: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.pulses: list[tuple[float, float, float]] = []
         """When, CPU seconds of this process so far, and how late the timer for this very line came."""
         self.cpu_before = process_time()
 
-    def add(self, message: str, due: float, ready: float, sent: float, outcome: str) -> None:
-        """Record a request that ended just now: its status code, or why there is none.
+    def add(self, event: Event, due: float, ready: float, sent: float, outcome: str) -> None:
+        """Record a request that ended just now: its status code, `FOLDED`, or why there is none.
 
         The times are those of `time.perf_counter`.
         """
@@ -52,13 +60,14 @@ class Outcomes:
         self.ready.append(ready - began)
         self.sent.append(sent - began)
         self.ended.append(perf_counter() - began)
+        self.service.append(event.service)
         self.outcome.append(outcome)
         if outcome[0] == "2":
-            self.acknowledged[message] += 1
+            self.acknowledged[event.service, event.message if outcome != FOLDED else OVERFLOW] += 1
             return
         self.failed[outcome] += 1
         if outcome in MAYBE_RECORDED:
-            self.unanswered[message] += 1
+            self.unanswered[event.service, event.message] += 1
 
     def pulse(self, now: float, late: float) -> None:
         self.pulses.append((now - self.began, process_time(), late))
@@ -73,14 +82,23 @@ class Outcomes:
         """Return everything; events by fingerprint."""
         return {
             "columns": {name: getattr(self, name).tobytes() for name in COLUMNS},
+            "service": self.service,
             "outcome": self.outcome,
             "failed": dict(self.failed),
             "acknowledged": _by_fingerprint(self.acknowledged),
             "unanswered": _by_fingerprint(self.unanswered),
+            "service_of": _services(self.acknowledged) | _services(self.unanswered),
             "pulses": self.pulses,
             "cpu_seconds": process_time() - self.cpu_before,
         }
 
 
-def _by_fingerprint(events: Mapping[str, int]) -> dict[str, int]:
-    return {fingerprint(message): number for message, number in events.items()}
+def _by_fingerprint(events: Events) -> dict[str, int]:
+    return {fingerprint(message, service): number for (service, message), number in events.items()}
+
+
+def _services(events: Events) -> dict[str, str]:
+    """Return the service of each fingerprint, but for those of the default one."""
+    return {
+        fingerprint(message, service): service for service, message in events if service != DEFAULT_SERVICE
+    }

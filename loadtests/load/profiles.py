@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from loadtests.load.workload import MEAN_THINK_SECONDS
+from shared.fingerprint import DEFAULT_SERVICE
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,18 @@ class PlannedLevel:
     """How much of the beginning is left out: the new users' first requests and connections."""
     rate: float | None = None
     """Requests per second. None: the model is closed, each user waits for an answer, thinks, and goes on."""
+    rates: tuple[tuple[str, float], ...] = ()
+    """Where not only the default service sends: what each service has of `rate`."""
+    rush: int = 0
+    """Open model: users who each send one event as soon as the level begins, over a connection of their own.
+    `users` of them are connected at a time, the others wait for their turn."""
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self.rate or self.rush)
+
+    def rate_of(self, service: str) -> float:
+        return dict(self.rates or ((DEFAULT_SERVICE, self.rate or 0.0),))[service]
 
 
 @dataclass(frozen=True)
@@ -57,18 +70,54 @@ class Profile:
         return "warm-up" if index < 0 else f"level {index + 1} of {len(self.levels)}"
 
     @property
-    def spans(self) -> list[tuple[float, float]]:
-        """From when to when each level is measured, in seconds after the start."""
-        end, spans = self.warm_up_seconds, []
+    def is_open(self) -> bool:
+        return any(level.is_open for level in self.levels)
+
+    @property
+    def is_rush(self) -> bool:
+        return any(level.rush for level in self.levels)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Whose events are sent."""
+        return tuple(service for service, _ in self.levels[0].rates) or (DEFAULT_SERVICE,)
+
+    @property
+    def places(self) -> list[str]:
+        """Return the services of the first users, in turn: those of one are spread evenly over the list."""
+        highest = {service: max(level.rate_of(service) for level in self.levels) for service in self.services}
+        places = [
+            ((place + 0.5) / connections(rate), service)
+            for service, rate in highest.items()
+            for place in range(connections(rate))
+        ]
+        return [service for _, service in sorted(places)]
+
+    @property
+    def phases(self) -> list[tuple[PlannedLevel, float, float]]:
+        """Return each level with its begin and end, in seconds after the start; the warm-up is in none."""
+        end, phases = self.warm_up_seconds, []
         for level in self.levels:
             begin, end = end, end + level.seconds
-            spans.append((begin + level.start_up_seconds, end))
-        return spans
+            phases.append((level, begin, end))
+        return phases
+
+    @property
+    def spans(self) -> list[tuple[float, float]]:
+        """From when to when each level is measured, in seconds after the start."""
+        return [(begin + level.start_up_seconds, end) for level, begin, end in self.phases]
 
     def users_at(self, seconds: float) -> int:
         """How many users there are to be; past the end those of the last level."""
+        return self._planned_at(seconds).users
+
+    def rate_at(self, seconds: float) -> float | None:
+        """How many requests are due in a second; None in the closed model."""
+        return self._planned_at(seconds).rate
+
+    def _planned_at(self, seconds: float) -> PlannedLevel:
         index = self.level_at(seconds)
-        return self.levels[-1 if index is None else max(index, 0)].users
+        return self.levels[-1 if index is None else max(index, 0)]
 
     @property
     def most_users(self) -> int:
@@ -76,10 +125,7 @@ class Profile:
 
     def until_change(self, seconds: float, horizon: float) -> float:
         """How long it is to the next level; 0 where that is longer than `horizon`."""
-        starts = (
-            begin - level.start_up_seconds for level, (begin, _) in zip(self.levels, self.spans, strict=True)
-        )
-        return next((start - seconds for start in starts if 0 < start - seconds < horizon), 0.0)
+        return next((begin - seconds for _, begin, _ in self.phases if 0 < begin - seconds < horizon), 0.0)
 
     def with_level_seconds(self, seconds: Sequence[float]) -> "Profile":
         """Return the same profile with its levels so long, one for each or one for all; unchanged with none.
@@ -103,6 +149,23 @@ class Profile:
 
 def _users(*sizes: int, seconds: float, start_up_seconds: float = 1.5) -> tuple[PlannedLevel, ...]:
     return tuple(PlannedLevel(f"{size} users", size, seconds, start_up_seconds) for size in sizes)
+
+
+def _services(name: str, seconds: float, noisy: float) -> PlannedLevel:
+    """Return a level of three services, two of which send at their usual rate."""
+    rates = ((NOISY_ONE, noisy), *((service, USUAL_RATE) for service in OTHERS))
+    users = connections(NOISY_RATE) + len(OTHERS) * connections(USUAL_RATE)
+    return PlannedLevel(name, users, seconds, 0, sum(rate for _, rate in rates), rates)
+
+
+FEWEST_CONNECTIONS, MOST_CONNECTIONS = 10, 500
+SLOWEST_SECONDS = 0.5
+"""How long a mean answer may take before the connections, and not the twin, are the limit."""
+
+
+def connections(rate: float) -> int:
+    """Return how many there are at most for so many requests a second."""
+    return min(max(ceil(rate * SLOWEST_SECONDS), FEWEST_CONNECTIONS), MOST_CONNECTIONS)
 
 
 RAMP = Profile(
@@ -147,7 +210,22 @@ SATURATED = Profile(
 MINUTE = replace(SATURATED, name="minute", levels=_users(50, seconds=60, start_up_seconds=0.5))
 CROWD = Profile("crowd", _users(200, 500, seconds=5))
 FEW = Profile("few", _users(10, seconds=20))
-PROFILES = {profile.name: profile for profile in (RAMP, SPIKE, SOAK, SMOKE, SATURATED, MINUTE, CROWD, FEW)}
+NOISY_ONE, OTHERS = "noisy", ("billing", "search")
+USUAL_RATE, NOISY_RATE = 20.0, 400.0
+"""Events a second of a service: a half of what the study lets it send, and ten times that."""
+NOISY = Profile(
+    "noisy",
+    (
+        _services("before", 40, USUAL_RATE),
+        _services("noisy", 40, NOISY_RATE),
+        _services("after", 20, USUAL_RATE),
+    ),
+    about="Three services at equal, modest rates, one of them for a while at ten times its limit; an open\n"
+    "model, and connections of its own for each service.",
+)
+PROFILES = {
+    profile.name: profile for profile in (RAMP, SPIKE, SOAK, SMOKE, SATURATED, MINUTE, CROWD, FEW, NOISY)
+}
 """What can be sent as it stands."""
 BENCHED = {profile.name: profile for profile in (*PROFILES.values(), KNEE) if profile.pairs}
 """What the bench makes trials of."""
@@ -155,27 +233,43 @@ OF_KNEE = " % of the knee"
 """The end of the name of a level that is at a share of its twin's own knee."""
 OPEN = "open"
 """The name of every profile of `at_rate`."""
-FEWEST_CONNECTIONS, MOST_CONNECTIONS = 10, 500
-SLOWEST_SECONDS = 0.5
-"""How long a mean answer may take before the connections, and not the twin, are the limit."""
+RUSH = "rush"
+"""The name of every profile of `all_at_once`."""
+CONNECTED = 2_000
+"""Users of a rush who are connected at a time: as many as a process of the naive twin lets in, and within the
+descriptors that a process has everywhere."""
 
 
 def at_rate(rate: float, seconds: float) -> Profile:
     """Return the open model: `rate` requests per second, whether or not the earlier ones are answered."""
-    connections = min(max(ceil(rate * SLOWEST_SECONDS), FEWEST_CONNECTIONS), MOST_CONNECTIONS)
-    level = PlannedLevel(f"{rate:.0f}/s", connections, seconds, 0, rate)
+    level = PlannedLevel(f"{rate:.0f}/s", connections(rate), seconds, 0, rate)
     return Profile(OPEN, (level,), warm_up_seconds=2)
 
 
-def planned(name: str, level_seconds: Sequence[float], rate: float) -> Profile:
+def all_at_once(users: int) -> Profile:
+    """Return so many users who send one event each, all new ones, at the same moment."""
+    level = PlannedLevel(f"{users} users", min(users, CONNECTED), 1, 0, rush=users)
+    return Profile(
+        RUSH,
+        (level,),
+        warm_up_seconds=2,  # nobody sends anything in it: it is until all who may connect are there
+        about="Every user sends one event at the same moment, over a connection of its own. All events are\n"
+        f"new, and of one service. {CONNECTED:,} users are connected at a time, others wait for their turn.",
+    )
+
+
+def planned(name: str, level_seconds: Sequence[float], rate: float, rush: int = 0) -> Profile:
     """Return the profile that the options of a command line mean; without seconds, with the profile's own.
 
     Raises ValueError where they mean none.
     """
-    if name == OPEN and rate > 0:
+    if name == OPEN and rate > 0 and not rush:
         return at_rate(rate, *(level_seconds or [10]))
-    if name not in PROFILES or rate:
+    if name == RUSH and rush > 0 and not rate:
+        return all_at_once(rush)
+    if name not in PROFILES or rate or rush:
         raise ValueError(
-            f"no such profile: {name!r} at rate {rate:g}; {OPEN!r} needs a rate, others have none"
+            f"no such profile: {name!r} at rate {rate:g} with {rush} users at once; "
+            f"{OPEN!r} needs a rate, {RUSH!r} the users, others have none"
         )
     return PROFILES[name].with_level_seconds(level_seconds)

@@ -1,8 +1,9 @@
 """One process's share of a test: what its users send, and when, and what became of it."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import count, takewhile
+from itertools import chain, count, cycle, repeat, takewhile
 from time import perf_counter, time
 
 import gevent
@@ -12,12 +13,15 @@ from loadtests.load import workload
 from loadtests.load.client import TIMEOUT, Client
 from loadtests.load.outcomes import UNSENT, Outcomes, Packed
 from loadtests.load.profiles import planned
+from shared.fingerprint import DEFAULT_SERVICE
 
 PULSE = 0.05
 """Seconds between two looks at how late the generator's own timers are."""
 HEAD_START = 0.5
 """Seconds that users of the open model have to connect before the first request is due."""
-PATIENCE = 2 * TIMEOUT + 1
+TURN = 300.0
+"""Seconds that a user of a rush waits for its turn."""
+PATIENCE = TURN + TIMEOUT + 1
 """Seconds until even the last request that was due is answered, or timed out waiting for a connection."""
 
 
@@ -28,7 +32,9 @@ class Share:
     profile: str
     level_seconds: list[float]
     rate: float
-    """Of the whole test; 0 in the closed model."""
+    """Of the whole test; 0 but in the profile `OPEN`."""
+    rush: int
+    """Users of the profile `RUSH`; 0 in every other."""
     seed: int
     part: str
     mix: tuple[int, int, int] | None
@@ -46,16 +52,25 @@ class Sender:
     def __init__(self, share: Share, report: Callable[[Packed], None]) -> None:
         """`report` is called once, with everything that was recorded."""
         self.share = share
-        self.profile = planned(share.profile, share.level_seconds, share.rate)
-        self.began = perf_counter()
+        self.profile = planned(share.profile, share.level_seconds, share.rate, share.rush)
+        self.began, self.began_at = perf_counter(), time()
         self.outcomes = Outcomes(self.began)
         self.clients: set[Client] = set()
         self.over: float | None = None
         """When the test ended, in seconds after its start: only what was due before is still sent."""
         self.pending = 0
         """Requests due (open model) or sent (closed), and not yet recorded."""
-        self.schedule = self._schedule() if share.rate else iter(())
-        """In the open model every user takes the next request from here."""
+        self.schedules = (
+            {each: self._schedule(each) for each in self.profile.services} if self.profile.is_open else {}
+        )
+        """In the open model every user takes the next request of its service from here."""
+        self.is_rush = self.profile.is_rush
+        self.connects_first = len(self.schedules) == 1
+        """One of several services sends seldom: a server closes a connection on which nothing comes."""
+        self.patience = TURN if self.is_rush else TIMEOUT
+        """Seconds that a request which is due waits for a connection."""
+        self._places = cycle(self.profile.places)
+        self._placed: Counter[str] = Counter()
         self._numbers = count(share.worker, share.workers)
         self._report = report
         self._reported = Event()
@@ -72,23 +87,46 @@ class Sender:
         """Return the name of a new user, unlike any other process's: its streams hang on it."""
         return f"{self.share.part}{next(self._numbers)}"
 
-    def _schedule(self) -> Iterator[tuple[float, workload.Event]]:
-        """Yield when each request is due, as of `time.perf_counter`, and its event."""
-        name = f"{self.share.part}open-{self.share.worker}"
-        arrivals = workload.arrivals(self.share.seed, name, self.share.rate / self.share.workers)
-        from_then_on = (HEAD_START + due for due in arrivals)
-        in_time = takewhile(lambda due: due < (self.over or self.profile.seconds), from_then_on)
-        for due, event in zip(in_time, self.events(name), strict=False):
+    def next_place(self) -> tuple[str, int]:
+        """Return the service that a new user sends for, and how many of this process did so before."""
+        service = next(self._places)
+        self._placed[service] += 1
+        return service, self._placed[service] - 1
+
+    def _schedule(self, service: str) -> Iterator[tuple[float, workload.Event]]:
+        """Yield when each request of a service is due, as of `time.perf_counter`, and its event."""
+        own = "" if service == DEFAULT_SERVICE else f"-{service}"
+        name = f"{self.share.part}open-{self.share.worker}{own}"
+        in_time = takewhile(lambda due: due < (self.over or self.profile.seconds), self._due(service, name))
+        for due, event in zip(in_time, self.events(name, service), strict=False):
             self.pending += 1
             yield self.began + due, event
 
-    def events(self, user: str) -> Iterator[workload.Event]:
-        mix = self.share.mix
-        return workload.events(self.share.seed, user, workload.Mix(*mix) if mix else None)
+    def _due(self, service: str, name: str) -> Iterator[float]:
+        """Yield the same in seconds after the start; each level has a stream of its own."""
+        begin = HEAD_START
+        for number, (level, level_begin, end) in enumerate(self.profile.phases):
+            if level.rush:
+                share = range(self.share.worker, level.rush, self.share.workers)
+                yield from repeat(level_begin + HEAD_START, len(share))
+            else:
+                stream = f"{name}-level-{number}" if number else name
+                yield from self._arrivals(stream, begin, end, level.rate_of(service))
+            begin = end
+
+    def _arrivals(self, stream: str, begin: float, end: float, rate: float) -> Iterator[float]:
+        arrivals = workload.arrivals(self.share.seed, stream, rate / self.share.workers)
+        return takewhile(lambda due: due < end, (begin + after for after in arrivals))
+
+    def events(self, user: str, service: str = DEFAULT_SERVICE) -> Iterator[workload.Event]:
+        mix, seed = self.share.mix, self.share.seed
+        if self.is_rush:
+            return workload.new_events(seed, user)
+        return workload.events(seed, user, workload.Mix(*mix) if mix else None, service)
 
     def record(self, event: workload.Event, due: float, ready: float, sent: float, outcome: str) -> None:
         self.pending -= 1
-        self.outcomes.add(event.message, due, ready, sent, outcome)
+        self.outcomes.add(event, due, ready, sent, outcome)
 
     def record_unsent(self, event: workload.Event, due: float) -> None:
         now = perf_counter()
@@ -106,9 +144,10 @@ class Sender:
         try:
             while self.pending and self.elapsed < self.over + PATIENCE:
                 gevent.sleep(0.01)
-            for due, event in self.schedule:  # left behind by users that were told to stop
+            for due, event in chain(*self.schedules.values()):  # left behind by users that were told to stop
                 self.record_unsent(event, due)
-            self._report(self.outcomes.packed() | {"over": self.over, "ended_at": time()})
+            times = {"over": self.over, "began_at": self.began_at, "ended_at": time()}
+            self._report(self.outcomes.packed() | times)
         finally:
             self._reported.set()
 

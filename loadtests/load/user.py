@@ -1,8 +1,12 @@
-"""The user of the load profile: sends events one at a time, over a connection of its own."""
+"""The user of the load profile: sends events one at a time, over a connection of its own.
+
+`host` may name several addresses of one service, with commas: the users are shared out among them.
+"""
 
 # mypy: disable-error-code="no-untyped-call, untyped-decorator"
 # Locust declares types for a part of itself only.
 
+from collections.abc import Iterator
 from time import perf_counter
 from typing import ClassVar
 
@@ -12,7 +16,7 @@ from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_STOPPING
 
 from loadtests.load import workload
-from loadtests.load.client import TIMEOUT, Client
+from loadtests.load.client import Client
 from loadtests.load.sender import Sender
 
 
@@ -25,15 +29,19 @@ class Reporter(User):
     def on_start(self) -> None:
         if self.newest is None:  # a worker that came when the test had begun
             raise StopUser
-        self.test, self.client = self.newest, Client(self.host or "")
+        self.test = self.newest
+        service, number = self.test.next_place()
+        hosts = (self.host or "").split(",")
+        self.client = Client(hosts[number % len(hosts)])
         self.test.clients.add(self.client)
+        self.schedule = self.test.schedules.get(service)
 
     @task
     def live(self) -> None:
-        if self.test.share.rate:
-            self.keep_to_the_schedule()
-        else:
+        if self.schedule is None:
             self.report_and_think()
+        else:
+            self.keep_to_the_schedule(self.schedule)
         raise StopUser
 
     def report_and_think(self) -> None:
@@ -52,18 +60,21 @@ class Reporter(User):
             self.report(next(events), now, now)
             gevent.sleep(next(think_times))
 
-    def keep_to_the_schedule(self) -> None:
+    def keep_to_the_schedule(self, schedule: Iterator[tuple[float, workload.Event]]) -> None:
         """What is overdue is sent at once: a start that was missed is late, and never forgotten."""
         assert self.client is not None
-        self.client.connect()
-        for due, event in self.test.schedule:
+        if self.test.connects_first:
+            self.client.connect()
+        for due, event in schedule:
             now = perf_counter()
             if now < due:
                 gevent.sleep(due - now)
-            if now < due + TIMEOUT:
+            if now < due + self.test.patience:
                 self.report(event, due, max(due, now))
             else:
                 self.test.record_unsent(event, due)
+            if self.test.is_rush:  # the next event is another user's
+                self.client.close()
             if self._state == LOCUST_STATE_STOPPING:
                 return
 

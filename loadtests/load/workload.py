@@ -7,6 +7,8 @@ from itertools import count
 from random import Random
 from typing import NamedTuple
 
+from shared.fingerprint import DEFAULT_SERVICE
+
 REPEATED_SHARE = 0.7
 POOL_SIZE = 100
 MEAN_THINK_SECONDS = 0.1
@@ -39,24 +41,38 @@ class Event(NamedTuple):
 
     message: str
     body: bytes
+    service: str = DEFAULT_SERVICE
 
 
-def events(seed: int, user: int | str, mix: Mix | None = None) -> Iterator[Event]:
+def events(
+    seed: int, user: int | str, mix: Mix | None = None, service: str = DEFAULT_SERVICE
+) -> Iterator[Event]:
     """Yield one user's events without end; the same seed and user give the same events in the same order.
 
-    Seven in ten come from a pool that all users share, the others are never seen twice.
+    Seven in ten come from a pool that all users of the service share, the others are never seen twice.
+    A mix is of the default service.
     """
-    return _plain_events(seed, user) if mix is None else _mixed_events(seed, user, mix)
+    return _plain_events(seed, user, service) if mix is None else _mixed_events(seed, user, mix)
 
 
-def _plain_events(seed: int, user: int | str) -> Iterator[Event]:
-    random, repeated = stream(seed, user), pool(seed)
+def _plain_events(seed: int, user: int | str, service: str) -> Iterator[Event]:
+    random, repeated = stream(seed, user), pool(seed, service)
     trace = _stack_trace(random)
     for number in count():
         if random.random() < REPEATED_SHARE:
             yield repeated[int(random.random() * POOL_SIZE)]
         else:
-            yield _event(f"order {seed}-{user}-{number} could not be charged: the gateway timed out", trace)
+            yield _event(_unique(seed, user, number), trace, service)
+
+
+def new_events(seed: int, user: int | str) -> Iterator[Event]:
+    """Yield one user's events without end, of which none is ever seen twice."""
+    trace = _stack_trace(stream(seed, user))
+    return (_event(_unique(seed, user, number), trace) for number in count())
+
+
+def _unique(seed: int, user: int | str, number: int) -> str:
+    return f"order {seed}-{user}-{number} could not be charged: the gateway timed out"
 
 
 def _mixed_events(seed: int, user: int | str, mix: Mix) -> Iterator[Event]:
@@ -93,11 +109,18 @@ def arrivals(seed: int, user: int | str, rate: float) -> Iterator[float]:
 
 
 @cache
-def pool(seed: int) -> tuple[Event, ...]:
-    """Return the repeated events of a seed, built once: building bodies must not be what is measured."""
+def pool(seed: int, service: str = DEFAULT_SERVICE) -> tuple[Event, ...]:
+    """Return the repeated events of a seed, built once: building bodies must not be what is measured.
+
+    Those of one service have the messages of every other one.
+    """
     random = stream(seed, "pool")
     return tuple(
-        _event(f"{random.choice(MODULES)} query {number} {random.choice(PROBLEMS)}", _stack_trace(random))
+        _event(
+            f"{random.choice(MODULES)} query {number} {random.choice(PROBLEMS)}",
+            _stack_trace(random),
+            service,
+        )
         for number in range(POOL_SIZE)
     )
 
@@ -107,9 +130,10 @@ def stream(*name: int | str) -> Random:
     return Random("/".join(map(str, name)))  # noqa: S311 - repeatable is what they have to be
 
 
-def _event(message: str, trace: bytes) -> Event:
+def _event(message: str, trace: bytes, service: str = DEFAULT_SERVICE) -> Event:
     """Joined by hand, ten times cheaper than json.dumps: no message here holds a character to be escaped."""
-    return Event(message, b'{"message":"%b","stackTrace":%b}' % (message.encode(), trace))
+    own = b"" if service == DEFAULT_SERVICE else b',"service":"%b"' % service.encode()
+    return Event(message, b'{"message":"%b","stackTrace":%b%b}' % (message.encode(), trace, own), service)
 
 
 def _stack_trace(random: Random) -> bytes:

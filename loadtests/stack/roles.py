@@ -3,7 +3,7 @@
 import http.client
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,8 @@ UNMEASURED = Subject(
     SUBJECTS[ASYNC].style,
 )
 """Of one study alone."""
-SERVED = {each.name: each for each in (*SUBJECTS.values(), FLOOR, UNMEASURED) if each.app}
+SECOND = replace(SUBJECTS[ASYNC], name="second", about="the async twin's API once more, as on another host.")
+SERVED = {each.name: each for each in (*SUBJECTS.values(), FLOOR, UNMEASURED, SECOND) if each.app}
 ROLES_OF = {name: (name, *subject.behind) for name, subject in SERVED.items()}
 """The processes of each subject, in the order in which they start."""
 WITH_WORKERS = TWINS
@@ -71,6 +72,8 @@ def port_of(subject: Subject, s: Settings) -> tuple[str, int]:
     """Return the setting and the port: a variant of a twin never runs beside it, and takes its port."""
     if subject == FLOOR:
         return "floor_port", s.floor_port
+    if subject == SECOND:
+        return "second_port", s.second_port
     return ("naive_port", s.naive_port) if subject.server == "gunicorn" else ("async_port", s.async_port)
 
 

@@ -187,17 +187,21 @@ def _write_page(study: Study, raw: Path, console: Console) -> None:
 
 def measured_on(study: str, raw: Raw) -> str:
     """Return the last sections of a page: when each part was measured, and on what."""
-    rows = [
-        [name, each["started_at"], number(each["seconds"], 0), f"`{each['commit']}`", each["seed"]]
-        for name, each in raw.items()
-    ]
     newest = max(raw.values(), key=lambda each: each["started_at"])
     return f"""## Measured when
 
-{table(["part", "started", "seconds", "commit", "seed"], rows)}
-
+{when(raw)}
 Made by `make {study}` from `loadtests/results/{study}/{study}.json`; do not edit.
 `make {study} PARTS=...` measures only the parts that are named again.
 
 {machine_in_short(newest["environment"])}
 """
+
+
+def when(raw: Raw) -> str:
+    """Return a table of when each part was measured."""
+    rows = [
+        [name, each["started_at"], number(each["seconds"], 0), f"`{each['commit']}`", each["seed"]]
+        for name, each in raw.items()
+    ]
+    return f"{table(['part', 'started', 'seconds', 'commit', 'seed'], rows)}\n"

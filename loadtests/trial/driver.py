@@ -5,7 +5,7 @@ from functools import partial
 from typing import cast
 
 from loadtests.analysis.results import Knee
-from loadtests.load.measured import Level, Timeline
+from loadtests.load.measured import Level, OfService, Timeline
 from loadtests.load.profiles import Profile, at_rate
 from loadtests.load.progress import Show
 from loadtests.load.workload import Mix
@@ -28,7 +28,13 @@ class Driver:
         self.levels: list[Level] = []
         self.timeline: Timeline | None = None
         self.knee: Knee | None = None
+        self.services: dict[str, OfService] = {}
+        """Where several send: what each of them did, in the last test."""
+        self.service_of: dict[str, str] = {}
+        """By fingerprint, but for those of the default service."""
         self.cpu_seconds = 0.0
+        self.began_at = 0.0
+        """When the last test began, in seconds since 1970."""
         self.ended_at = 0.0
         """When the last answer came, in seconds since 1970."""
         self.failed: Counter[str] = Counter()
@@ -66,8 +72,10 @@ class Driver:
         for level in record["levels"]:
             reasons = level_reasons(level)
             self.levels.append(level | {"valid": not reasons, "invalid_reasons": reasons})
+        self.services = record["services"]
+        self.service_of |= record["service_of"]
         self.cpu_seconds += record["cpu_seconds"]
-        self.ended_at = record["ended_at"]
+        self.began_at, self.ended_at = record["began_at"], record["ended_at"]
         self.failed.update(record["failed"])
         self.acknowledged.update(record["acknowledged"])
         self.unanswered.update(record["unanswered"])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadtests.load.profiles import Profile
+from loadtests.load.profiles import OPEN, Profile
 from loadtests.load.progress import PROGRESS, Show
 from loadtests.load.sender import PATIENCE
 from loadtests.load.workload import Mix
@@ -59,12 +59,14 @@ def generate(stack: Stack, base_url: str, load: Load, show: Show) -> dict[str, A
 
 def _command(base_url: str, load: Load) -> list[str]:
     profile = load.profile
+    first = profile.levels[0]
     options = {
         "--host": base_url,
         "--profile": profile.name,
         "--seed": load.seed,
         "--level-seconds": ",".join(str(level.seconds) for level in profile.levels),
-        "--rate": profile.levels[0].rate or 0,
+        "--rate": first.rate if profile.name == OPEN else 0,
+        "--rush": first.rush,
         "--loglevel": "ERROR",
     }
     words = [f"{name}={value}" for name, value in options.items()] + [f"--part={load.part}"]

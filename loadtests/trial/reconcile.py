@@ -3,11 +3,13 @@
 import time
 from collections import Counter
 from collections.abc import Mapping
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import pymysql
 
 from loadtests.analysis.results import Reconciliation
+from shared.fingerprint import DEFAULT_SERVICE
+from shared.quota import overflow
 from shared.settings import Settings
 
 Counts = Mapping[str, int]
@@ -73,6 +75,40 @@ def reconcile(acknowledged: Counts, unanswered: Counts, recorded: Counts) -> Rec
         "lost": lost,
         "extra": extra,
     }
+
+
+class Expected(NamedTuple):
+    """What has to be recorded, and what may be."""
+
+    acknowledged: Counter[str]
+    unanswered: Counter[str]
+    folded_later: int
+    """Events that were answered as kept elsewhere, and are on their service's overflow issue."""
+
+
+def expected(
+    acknowledged: Counts, unanswered: Counts, recorded: Counts, service_of: Mapping[str, str], spooled: bool
+) -> Expected:
+    """Return what to hold `recorded` against where services have a budget of new issues.
+
+    What nobody answered for may be on the overflow issue of its service. And where events were `spooled`, so
+    may what was acknowledged: the spool takes an event without asking whether there is a place for it in the
+    budget, and the replay folds it. Then what is too much there makes up for what is missing elsewhere.
+
+    `service_of` has the service of each fingerprint, but for those of the default one.
+    """
+    must, may, moved = Counter(acknowledged), Counter(unanswered), 0
+    for key in acknowledged.keys() | unanswered.keys():
+        target = overflow(service_of.get(key, DEFAULT_SERVICE)).fingerprint
+        missing = must[key] - recorded.get(key, 0)
+        found = min(missing, recorded.get(target, 0) - must[target])
+        if spooled and found > 0:
+            must[key] -= found
+            must[target] += found
+            moved += found
+        if key != target:
+            may[target] += max(unanswered.get(key, 0) - max(-missing, 0), 0)
+    return Expected(must, may, moved)
 
 
 def drain(recorded: Recorded, acknowledged: int, unanswered: int, settle: float) -> float | None:

@@ -16,9 +16,19 @@ from loadtests.trial.driver import Driver
 from loadtests.trial.observation import Observation, roles
 from loadtests.trial.over_http import Listing
 from loadtests.trial.prober import Prober
-from loadtests.trial.reconcile import Connection, Recorded, Table, connect, drain, reconcile
+from loadtests.trial.reconcile import (
+    Connection,
+    Counts,
+    Recorded,
+    Table,
+    connect,
+    drain,
+    expected,
+    reconcile,
+)
 from loadtests.trial.statements import Statements
 from loadtests.trial.validity import trial_reasons
+from shared.quota import Quotas
 
 FLUSHES_TO_SETTLE = 3
 """Flush intervals without any change after which what is missing will not come."""
@@ -60,7 +70,7 @@ def run_other(stack: Stack, turn: Turn, host: str, show: Show) -> Trial:
     It can't be emptied, so the seed is the time: events that it has seen before would not be new to it.
     """
     recorded, driver = Listing(host), Driver(stack, host, int(time.time()), show)
-    observed, settle = Observation(stack, {}), _patience(stack, turn.twin)
+    observed, settle = Observation(stack, {}), patience(stack, turn.twin)
     _drive(driver, turn.profile, recorded, settle)
     drained_at = drain(recorded, driver.acknowledged.total(), driver.unanswered.total(), settle)
     counts = reconcile(driver.acknowledged, driver.unanswered, recorded.counts())
@@ -101,7 +111,7 @@ def run_floor(stack: Stack, profile: str, seed: int, show: Show) -> tuple[list[L
 
 
 def _measure(stack: Stack, turn: Turn, mysql: Connection, driver: Driver) -> Trial:
-    recorded, settle, url = Table(mysql), _patience(stack, turn.twin), stack.base_url(turn.twin)
+    recorded, settle, url = Table(mysql), patience(stack, turn.twin), stack.base_url(turn.twin)
     observed, statements = Observation(stack, roles(turn.twin)), Statements(mysql)
     spent = time_spent.read(url)
     with Prober(url, stack.settings, driver.seed, patience=settle) as prober:
@@ -109,11 +119,7 @@ def _measure(stack: Stack, turn: Turn, mysql: Connection, driver: Driver) -> Tri
         prober.stop_sending()
         acknowledged = driver.acknowledged.total() + prober.acknowledged.total()
         drained_at = drain(recorded, acknowledged, driver.unanswered.total(), settle)
-    counts = reconcile(
-        driver.acknowledged + prober.acknowledged,
-        driver.unanswered + prober.unanswered,
-        recorded.counts(),
-    )
+    counts = _audit(stack, driver, prober, recorded.counts())
     observed.end()
     return _trial(
         turn,
@@ -133,6 +139,15 @@ def _measure(stack: Stack, turn: Turn, mysql: Connection, driver: Driver) -> Tri
     )
 
 
+def _audit(stack: Stack, driver: Driver, prober: Prober, recorded: Counts) -> Reconciliation:
+    acknowledged = driver.acknowledged + prober.acknowledged
+    unanswered = driver.unanswered + prober.unanswered
+    if Quotas(stack.settings).has_budgets:
+        must, may, _ = expected(acknowledged, unanswered, recorded, driver.service_of, spooled=False)
+        return reconcile(must, may, recorded) | {"unanswered": unanswered.total()}
+    return reconcile(acknowledged, unanswered, recorded)
+
+
 def _drive(driver: Driver, profile: str, recorded: Recorded, settle: float) -> None:
     if profile == plan.KNEE:
         driver.follow(knee.search(), recorded, settle)
@@ -140,7 +155,7 @@ def _drive(driver: Driver, profile: str, recorded: Recorded, settle: float) -> N
         driver.run(PROFILES[profile])
 
 
-def _patience(stack: Stack, twin: str) -> float:
+def patience(stack: Stack, twin: str) -> float:
     """Return the seconds without any change after which what is missing in `twin` will not come."""
     subject = SUBJECTS[twin]
     if subject.behind or subject.name == OTHER:

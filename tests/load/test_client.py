@@ -11,6 +11,7 @@ from gevent.server import StreamServer
 
 from loadtests.load import client as module
 from loadtests.load.client import Client
+from loadtests.load.outcomes import FOLDED
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 Handler = Callable[[socket.socket], object]
@@ -147,6 +148,43 @@ def test_a_connection_that_the_server_will_close_is_not_used_again() -> None:
 def test_what_is_no_answer_is_a_failed_connection_at_once(answer: bytes) -> None:
     with serving(answering(answer)) as client, gevent.Timeout(5):
         assert client.post(b"{}") == "connection"
+
+
+BODY = b'{"success":true,"data":{"status":"folded"}}'
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY,),
+        (HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY[:35], BODY[35:]),
+        (HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY), BODY),
+        (CHUNKED + b"23\r\n" + BODY[:0x23] + b"\r\n", b"8\r\n" + BODY[0x23:] + b"\r\n0\r\n\r\n"),
+        (
+            CHUNKED + b"23;a=b\r\n" + BODY[:0x20],
+            BODY[0x20:0x23] + b"\r",
+            b"\n8\r\n" + BODY[0x23:] + b"\r\n0\r\n\r\n",
+        ),
+    ],
+)
+def test_a_folded_event_is_told_from_others_however_its_answer_comes(pieces: tuple[bytes, ...]) -> None:
+    with serving(answering(*pieces)) as client, gevent.Timeout(5):
+        assert [client.post(b"{}") for _ in range(2)] == [FOLDED] * 2
+
+
+def test_only_a_success_is_folded() -> None:
+    refusal = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
+    closing = b"HTTP/1.0 200 OK\r\n\r\n" + BODY
+    with serving(answering(refusal)) as client:
+        assert client.post(b"{}") == "503"
+
+    def handle(connection: socket.socket) -> None:
+        connection.recv(65_536)
+        connection.sendall(closing)
+        connection.close()
+
+    with serving(handle) as client, gevent.Timeout(5):
+        assert client.post(b"{}") == FOLDED
 
 
 def test_a_status_is_returned_as_it_is() -> None:

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests.load.levels import result
-from loadtests.load.outcomes import COLUMNS, Packed
+from loadtests.load.outcomes import COLUMNS, FOLDED, Packed
 from loadtests.load.percentiles import percentiles
-from loadtests.load.profiles import PlannedLevel, Profile, at_rate
+from loadtests.load.profiles import NOISY, NOISY_ONE, OTHERS, PlannedLevel, Profile, all_at_once, at_rate
 
 Row = tuple[float, float, float, float, str]
 """Due, ready, sent, ended, outcome."""
@@ -30,13 +30,16 @@ def packed(*rows: Row, over: float = 11, pulses: list[tuple[float, float, float]
         "columns": {
             name: array("d", column).tobytes() for name, column in zip(COLUMNS, columns, strict=False)
         },
+        "service": ["default"] * len(rows),
         "outcome": list(columns[4]),
         "failed": {},
         "acknowledged": {"f": len(rows)},
         "unanswered": {},
+        "service_of": {},
         "pulses": pulses or [],
         "cpu_seconds": 1.5,
         "over": over,
+        "began_at": 1_799_999_990.0,
         "ended_at": 1_800_000_000.0,
     }
 
@@ -128,6 +131,39 @@ def test_a_long_timeline_has_longer_slots() -> None:
     timeline = result(profile, [packed(over=1803)])["timeline"]
     assert timeline["slot_seconds"] == 8
     assert len(timeline["users"]) == 226
+
+
+def test_each_of_several_services_has_its_own_levels_and_timeline() -> None:
+    profile = NOISY.with_level_seconds([5, 5, 5])
+    sent = packed(
+        *(asked(4, 4.1), asked(9, 9.2), asked(9.5, 9.6, "429"), asked(10, 10.4), asked(14, 14.1, FOLDED)),
+        over=18,
+    )
+    sent["service"] = ["billing", NOISY_ONE, NOISY_ONE, "billing", NOISY_ONE]
+    found = result(profile, [sent])["services"]
+    assert set(found) == {NOISY_ONE, *OTHERS}
+    assert [level["acknowledged"] for level in found["billing"]["levels"]] == [1, 1, 0]
+    assert [level["acknowledged"] for level in found[NOISY_ONE]["levels"]] == [0, 1, 1]
+    assert [level["failed"].get("429", 0) for level in found[NOISY_ONE]["levels"]] == [0, 1, 0]
+    assert found["billing"]["let_through"] == [4.1, 10.4]
+    assert found[NOISY_ONE]["timeline"]["acknowledged"] == [0, 1, 1, 0]
+    assert found["search"]["let_through"] == []
+
+
+def test_one_service_alone_is_in_the_levels_of_all() -> None:
+    assert result(CLOSED, [packed(asked(4, 4.25))])["services"] == {}
+
+
+def test_in_a_rush_everybody_is_due_at_once_and_the_last_one_waited_for_all() -> None:
+    profile = all_at_once(3)
+    (level,) = result(profile, [packed((2.5, 2.5, 2.5, 3, "200"), (2.5, 3, 3, 4.5, FOLDED), over=3)])[
+        "levels"
+    ]
+    assert (level["acknowledged"], level["due_latency_ms"]["max"], level["latency_ms"]["max"]) == (
+        2,
+        2_000,
+        1_500,
+    )
 
 
 @given(

@@ -6,8 +6,10 @@ from time import perf_counter
 import pytest
 
 from loadtests.load.files import write_json
-from loadtests.load.outcomes import Outcomes
+from loadtests.load.outcomes import FOLDED, THROTTLED, Outcomes
+from loadtests.load.workload import Event
 from shared.fingerprint import fingerprint
+from shared.quota import overflow
 
 
 @pytest.fixture
@@ -17,7 +19,7 @@ def outcomes() -> Outcomes:
 
 def add(outcomes: Outcomes, outcome: str, message: str = "m", sent: float = 0.0) -> None:
     at = outcomes.began + sent
-    outcomes.add(message, at, at, at, outcome)
+    outcomes.add(Event(message, b""), at, at, at, outcome)
 
 
 def test_a_success_is_acknowledged(outcomes: Outcomes) -> None:
@@ -41,9 +43,28 @@ def test_unanswered_are_those_whose_event_may_have_been_kept(
     assert sum(packed["unanswered"].values()) == unanswered
 
 
+def test_a_folded_event_is_acknowledged_on_the_overflow_issue_of_its_service(outcomes: Outcomes) -> None:
+    at = outcomes.began
+    outcomes.add(Event("m", b"", "shop"), at, at, at, FOLDED)
+    outcomes.add(Event("m", b"", "shop"), at, at, at, "200")
+    outcomes.add(Event("m", b""), at, at, at, FOLDED)
+    packed = outcomes.packed()
+    in_shop, folded = fingerprint("m", "shop"), overflow("shop").fingerprint
+    assert packed["acknowledged"] == {in_shop: 1, folded: 1, overflow("default").fingerprint: 1}
+    assert packed["service_of"] == {in_shop: "shop", folded: "shop"}
+    assert packed["service"] == ["shop", "shop", "default"]
+
+
+def test_a_throttled_event_is_neither_kept_nor_in_doubt(outcomes: Outcomes) -> None:
+    add(outcomes, THROTTLED)
+    packed = outcomes.packed()
+    assert packed["failed"] == {"429": 1}
+    assert packed["acknowledged"] == packed["unanswered"] == {}
+
+
 def test_times_are_those_since_the_start(outcomes: Outcomes) -> None:
     began = outcomes.began
-    outcomes.add("m", began + 1, began + 2, began + 3, "200")
+    outcomes.add(Event("m", b""), began + 1, began + 2, began + 3, "200")
     assert (outcomes.due[0], outcomes.ready[0], outcomes.sent[0]) == pytest.approx((1, 2, 3))
     assert 0 <= outcomes.ended[0] <= perf_counter() - began
 

@@ -14,6 +14,7 @@ from loadtests.load.workload import (
     Mix,
     arrivals,
     events,
+    new_events,
     pool,
     repeated_message,
     think_times,
@@ -83,6 +84,22 @@ def test_bodies_say_what_the_event_says_and_are_of_a_real_size() -> None:
         assert json.loads(event.body)["message"] == event.message
         assert 500 < len(event.body) < 1200
         assert parse(event.body).message == event.message
+
+
+def test_services_report_the_same_errors_as_issues_of_their_own() -> None:
+    made = list(islice(events(1, "open-0-shop", service="shop"), 500))
+    repeated = {event.message for event in pool(1)}
+    for event in made:
+        sent = parse(event.body)
+        assert (sent.message, sent.service) == (event.message, event.service) == (event.message, "shop")
+    assert 200 < sum(event.message in repeated for event in made) < 450
+    assert {parse(event.body).service for event in first(50, seed=1, user=1)} == {"default"}
+
+
+def test_new_events_are_all_new() -> None:
+    made = [each for user in ("a", "b") for each in islice(new_events(1, user), 500)]
+    assert len({parse(each.body).fingerprint for each in made}) == 1_000
+    assert made[:500] == list(islice(new_events(1, "a"), 500))
 
 
 @pytest.mark.parametrize("mix", [Mix(3), Mix(1_000_000, 100, 100), Mix(100, 500, 65_536)])

@@ -17,7 +17,8 @@ def recorded(load: Load, lag_ms: float) -> dict[str, Any]:
     step = level(planned.users, p95=5.0, rate=planned.rate)
     step["generator"]["loop_lag_p99_ms"] = lag_ms
     counts: dict[str, dict[str, int]] = {name: {} for name in ("failed", "acknowledged", "unanswered")}
-    return {"levels": [step], "timeline": None, "cpu_seconds": 1.0, "ended_at": 0.0, **counts}
+    times = {"cpu_seconds": 1.0, "began_at": 0.0, "ended_at": 0.0}
+    return {"levels": [step], "timeline": None, "services": {}, "service_of": {}, **times, **counts}
 
 
 def driver_with(lag_ms: float, monkeypatch: pytest.MonkeyPatch) -> Driver:

@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests.stack import Stack
-from loadtests.trial.reconcile import Table, connect, drain, reconcile, rest
+from loadtests.trial.reconcile import Table, connect, drain, expected, reconcile, rest
+from shared.quota import overflow
 from tests.parts import create_tables_of
 
 COUNTS = st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 50))
 Counts = dict[str, int]
+SHOP, ELSE = overflow("shop").fingerprint, overflow("default").fingerprint
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,51 @@ def test_lost_and_extra(
 def test_without_unanswered_the_totals_add_up(acknowledged: Counts, recorded: Counts) -> None:
     result = reconcile(acknowledged, {}, recorded)
     assert result["acknowledged"] - result["lost"] + result["extra"] == result["recorded"]
+
+
+IN_SHOP = {"a": "shop", "b": "shop", SHOP: "shop"}
+
+
+@pytest.mark.parametrize("spooled", [True, False])
+@pytest.mark.parametrize(
+    ("acknowledged", "unanswered", "recorded", "lost", "extra"),
+    [
+        # Folded, and told so.
+        ({"a": 1, SHOP: 3}, {}, {"a": 1, SHOP: 3}, 0, 0),
+        # Nobody was told: on its own issue, or folded.
+        ({"a": 1, SHOP: 3}, {"b": 2}, {"a": 1, "b": 1, SHOP: 4}, 0, 0),
+        ({"a": 1, SHOP: 3}, {"b": 2}, {"a": 1, "b": 1, SHOP: 5}, 0, 1),
+        ({"a": 2}, {"a": 1}, {"a": 3, SHOP: 1}, 0, 1),
+        # Lost and doubled.
+        ({"a": 1, SHOP: 3}, {}, {"a": 1, SHOP: 2}, 1, 0),
+        ({"a": 1, SHOP: 3}, {}, {SHOP: 3}, 1, 0),
+        ({"a": 1, SHOP: 3}, {}, {"a": 1, SHOP: 4}, 0, 1),
+        # Told that it is folded, and it is not.
+        ({"a": 1, SHOP: 1}, {}, {"a": 2}, 1, 1),
+        # Folded on the issue of another service.
+        ({"a": 1}, {}, {ELSE: 1}, 1, 1),
+        # Of a service that is not in the list.
+        ({"d": 1, ELSE: 2}, {}, {"d": 1, ELSE: 2}, 0, 0),
+    ],
+)
+def test_what_is_folded_is_expected_on_the_overflow_issue_of_its_service(
+    acknowledged: Counts, unanswered: Counts, recorded: Counts, lost: int, extra: int, *, spooled: bool
+) -> None:
+    must, may, later = expected(acknowledged, unanswered, recorded, IN_SHOP, spooled)
+    found = reconcile(must, may, recorded)
+    assert (found["lost"], found["extra"], later) == (lost, extra, 0)
+
+
+def test_what_is_folded_after_its_answer_is_expected_only_where_it_may_have_been_spooled() -> None:
+    acknowledged, recorded = {"a": 3, "b": 2, "d": 1, SHOP: 1}, {"a": 1, "b": 2, SHOP: 3}
+    must, may, later = expected(acknowledged, {}, recorded, IN_SHOP, spooled=True)
+    assert later == 2
+    found = reconcile(must, may, recorded)
+    assert (found["acknowledged"], found["lost"], found["extra"]) == (7, 1, 0)  # "d" is of another service
+    must, may, later = expected(acknowledged, {}, recorded, IN_SHOP, spooled=False)
+    assert later == 0
+    found = reconcile(must, may, recorded)
+    assert (found["lost"], found["extra"]) == (3, 2)
 
 
 def test_counts_are_read_from_the_table(stack: Stack) -> None:

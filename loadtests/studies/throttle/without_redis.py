@@ -1,0 +1,176 @@
+"""The noisy service, and two nodes of the API: Redis is killed, then they can't reach each other either."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import pairwise
+from typing import NamedTuple
+
+from typing_extensions import TypedDict
+
+from async_dedup.modes import CYCLE
+from loadtests.load.profiles import NOISY, NOISY_ONE, Profile
+from loadtests.load.subjects import ASYNC
+from loadtests.stack import ROLES_OF, Stack
+from loadtests.stack.proxy import WELL, Proxy, Trouble
+from loadtests.stack.roles import SECOND
+from loadtests.studies.study import Setup, emptied
+from loadtests.studies.throttle.limited import Audit, audit, variables
+from loadtests.studies.throttle.noisy import BURST, LIMIT, Service
+from loadtests.studies.throttle.script import Script, Step, modes
+from loadtests.trial.driver import Driver
+
+NODES = (ASYNC, SECOND.name)
+SECRET = "of the two nodes of the study"  # noqa: S105 - they listen on loopback only, for a minute
+PROFILE = NOISY.with_level_seconds([10, 60, 15])
+FLOOD = "level 2 of 3"
+
+
+class Times(NamedTuple):
+    """Seconds after the begin of the flood."""
+
+    killed: float = 10
+    cut: float = 22
+    mended: float = 34
+    back: float = 46
+
+
+class Period(TypedDict):
+    """Of the flood, from a step to the next."""
+
+    name: str
+    seconds: float
+    let_through: int
+    """Events of the noisy service."""
+    modes: list[str]
+    """In which a node was in it, in their order."""
+    until_mode: float | None
+    """Seconds until the last node was in the last of them; None where none has changed its mode."""
+
+
+class Found(TypedDict):
+    limit: float
+    burst: int
+    cycle: float
+    nodes: int
+    periods: list[Period]
+    away_seconds: float
+    """Without Redis."""
+    away_let_through: int
+    overshoot: float
+    """Events of the noisy service by which the most that was let through in any stretch of time is above
+    limit * time + burst."""
+    services: dict[str, Service]
+    audit: Audit
+
+
+TIMES = Times()
+
+
+def noisy(setup: Setup, profile: Profile = PROFILE, times: Times = TIMES) -> Found:
+    """Raises StackError and TrialFailed."""
+    with setup.stack() as stack:
+        setup.display.step("noisy: two nodes, Redis killed")
+        emptied(stack).dispose()
+        with ExitStack() as nodes:
+            proxies = nodes.enter_context(_two_nodes(stack))
+            script = Script(
+                lambda progress: progress["level"] == FLOOD, _steps(stack, proxies, times), setup.display.load
+            )
+            seen = nodes.enter_context(modes({node: stack.address(node) for node in NODES}))
+            urls = ",".join(stack.base_url(node) for node in NODES)
+            driver = Driver(stack, urls, setup.options.seed, script)
+            driver.run(profile)
+            script.finish()
+            found = audit(stack, ASYNC, driver)
+    (_, begin, end) = profile.phases[1]
+    let_through = driver.services[NOISY_ONE]["let_through"]
+    steps = [("flood", begin), *((name, at - driver.began_at) for name, at in script.done), ("end", end)]
+    changes = [(each.at - driver.began_at, each.mode) for each in seen]
+    (_, killed), (_, back) = steps[1], steps[-2]
+    return {
+        "limit": LIMIT,
+        "burst": BURST,
+        "cycle": CYCLE,
+        "nodes": len(NODES),
+        "periods": [
+            _period(name, at, until, let_through, changes) for (name, at), (_, until) in pairwise(steps)
+        ],
+        "away_seconds": back - killed,
+        "away_let_through": between(let_through, killed, back),
+        "overshoot": overshoot(let_through, LIMIT, BURST),
+        "services": {
+            name: {"levels": each["levels"], "timeline": each["timeline"]}
+            for name, each in driver.services.items()
+        },
+        "audit": found,
+    }
+
+
+def _steps(stack: Stack, proxies: Sequence[Proxy], times: Times) -> list[Step]:
+    def trouble(trouble: Trouble) -> None:
+        for proxy in proxies:
+            proxy.trouble = trouble
+
+    return [
+        Step(times.killed, "Redis killed", lambda: stack.kill("redis")),
+        Step(times.cut, "the nodes cut off from each other", lambda: trouble(Trouble(is_black_hole=True))),
+        Step(times.mended, "the nodes together again", lambda: trouble(WELL)),
+        Step(times.back, "Redis started again", lambda: stack.start("redis")),
+    ]
+
+
+@contextmanager
+def _two_nodes(stack: Stack) -> Iterator[list[Proxy]]:
+    """Give what lies between them: each reaches the other through a relay."""
+    settings, (first, second) = stack.settings, NODES
+    ports = {first: settings.peer_port, second: settings.second_peer_port}
+    with ExitStack() as end:
+        proxies = {node: Proxy(port) for node, port in ports.items()}
+        for proxy in proxies.values():
+            end.callback(proxy.close)
+        limits = variables(rate_limit=LIMIT, rate_burst=BURST)
+        peers = {
+            node: variables(
+                peer_port=ports[node], peer_secret=SECRET, peers=f"127.0.0.1:{proxies[other].port}"
+            )
+            for node, other in ((first, second), (second, first))
+        }
+        own = {second: variables(spool_folder=settings.spool_folder / second)}
+        roles = (first, second, *ROLES_OF[first][1:])
+        end.callback(stack.stop_twin, first)
+        end.callback(stack.stop, second)
+        stack.start(*roles, more={role: limits | peers.get(role, {}) | own.get(role, {}) for role in roles})
+        yield [*proxies.values()]
+
+
+def _period(
+    name: str, at: float, until: float, let_through: Sequence[float], changes: Sequence[tuple[float, str]]
+) -> Period:
+    within = [(when, mode) for when, mode in changes if at <= when < until]
+    before = [mode for when, mode in changes if when < at][-1:]
+    return {
+        "name": name,
+        "seconds": until - at,
+        "let_through": between(let_through, at, until),
+        "modes": list(dict.fromkeys([*before, *(mode for _, mode in within)])),
+        "until_mode": within[-1][0] - at if within else None,
+    }
+
+
+def between(times: Sequence[float], begin: float, end: float) -> int:
+    """Return how many of `times`, which are in order, are between."""
+    return bisect_left(times, end) - bisect_left(times, begin)
+
+
+def overshoot(times: Sequence[float], rate: float, burst: int) -> float:
+    """Return by how many the most that came in any stretch of time is above rate * time + burst.
+
+    `times` are in seconds, and in order.
+    """
+    held = most = 0.0
+    before = times[0] if times else 0.0
+    for at in times:
+        held = max(held - rate * (at - before), 0.0) + 1
+        most, before = max(most, held), at
+    return max(most - burst, 0.0)
