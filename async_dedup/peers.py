@@ -183,9 +183,11 @@ class Peers:
         for service, (passed, ahead) in message.services.items():
             before = node.passed.get(service, 0)
             node.passed[service] = passed
-            # What it had let through before it was first heard is in how far ahead it is. A count that is
-            # less than before began anew: the service had been forgotten there.
-            events = 0 if is_new else passed - before if passed >= before else passed
+            # What it had let through before it was first heard is in how far ahead it is; and what it lets
+            # through while it does not hear us is of a share that leaves ours out. A count that is less than
+            # before began anew: the service had been forgotten there.
+            is_aside = is_new or not node.hears_us
+            events = 0 if is_aside else passed - before if passed >= before else passed
             self._hear(service, events, ahead)
 
     def _forget(self, now: float) -> None:

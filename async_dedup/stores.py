@@ -166,10 +166,13 @@ class Stores:
         """Before MySQL is asked for places: it knows of those that were taken in Redis just before."""
         if self._limits is None or not record.candidates:
             return
-        if untold := self._limits.untold():
-            await self._in_thread(lambda: budget.tell(self._engine, untold))
-            self._limits.known.recent.clear()
+        await self._tell_places(self._limits)
         await asyncio.sleep(self._left_at + budget.SETTLE - time.monotonic())
+
+    async def _tell_places(self, limits: Limits) -> None:
+        if untold := limits.untold():
+            await self._in_thread(lambda: budget.tell(self._engine, untold))
+            limits.known.recent.clear()
 
     async def _resolve_doubt(self) -> None:
         """A store that has failed once answers now, or has failed often enough."""
@@ -262,6 +265,10 @@ class Stores:
     async def _replay_all(self) -> None:
         with suppress(RedisError, SQLAlchemyError, OSError):  # the next look tries again
             if await asyncio.to_thread(self._replay.waiting):
+                if self._limits:  # MySQL was away when the places that Redis gave were to be noted there
+                    with suppress(SQLAlchemyError):
+                        await self._tell_places(self._limits)
+                    await asyncio.sleep(budget.SETTLE)
                 # The thread's, as a group that is being appended: it is never in the middle of one.
                 await self._in_thread(self._spool.close)
                 await asyncio.to_thread(self._replay.run)

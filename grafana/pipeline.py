@@ -113,6 +113,14 @@ PANELS = (
         Query(f"ingest_state{{{OWN}}}", "{{state}}"),
     ),
     graph(
+        "Where rates are decided",
+        "Processes of the API by mode: redis as a rule; without Redis peer, where each counts what all let "
+        "through, or local, where each has its share. Empty where no limit is set.",
+        "short",
+        Query(f"throttle_mode{{{OWN}}}", "{{mode}}"),
+        Query(f"throttle_peers{{{OWN}}}", "peers heard"),
+    ),
+    graph(
         "The spool",
         "What waits in files of the API. It is replayed once a store is back, and falls to 0. Beyond its "
         "bound (256 MiB) events are refused (503).",
@@ -132,7 +140,7 @@ PANELS = (
         "short",
         Query('up{job=~"async_dedup|worker|scheduler"}'),
         Query("redis_up", "redis"),
-    ).span(24),
+    ),
 )
 
 

@@ -18,7 +18,8 @@ from grafana.panels import (
 )
 
 DURATION = "http_request_duration_seconds"
-FAILED = f'{POST},status_code!~"2.."'
+FAILED = f'{POST},status_code!~"2..|429"'
+THROTTLED = f'{POST},status_code="429"'
 GUIDE = """
 | you see | look at | it is |
 |---|---|---|
@@ -30,6 +31,8 @@ GUIDE = """
 | lost counts, naive twin | no other panel: no metric knows of them | two requests read the same number and wrote the same result, a flaw that is its subject |
 | lost or extra counts, async twin | the trials in the run's report.html | a bug: its promise is broken |
 | 500s | *Naive*: errors by cause; `IntegrityError` is two first events that raced | a flaw that is the naive twin's subject |
+| 429s | `GET /api/v1/services` of the twin: who | one service sends more than it may; where the others are refused as well, its limit is theirs |
+| folded events | the same | a service invents a new message for each event: an id, or a time, in its text |
 | 503s | *Naive*: pool; *Async*: Redis memory, what is up | no connection in time; Redis away or full |
 """  # noqa: E501 - a table has long lines
 
@@ -43,7 +46,7 @@ def build() -> dashboard.Dashboard:
     for panel in (ratio(), failures(), *audits(), unfinished(), generator()):
         new = new.with_panel(panel)
     new = new.with_row(dashboard.Row("Rate, errors, duration"))
-    for line in (rates(), errors(), p95(), over_users()):
+    for line in (rates(), errors(), p95(), over_users(), throttled(), folded()):
         new = new.with_panel(line)
     for job in ("naive_sync", "async_dedup"):
         new = new.with_panel(latencies(job))
@@ -150,6 +153,26 @@ def errors() -> timeseries.Panel:
         "reqps",
         Query(f'sum by (job) (rate(http_requests_total{{job=~"$twin",{FAILED}}}[$__rate_interval]))'),
         Query("rate(loadtest_failures_total[$__rate_interval])", "client"),
+    )
+
+
+def throttled() -> timeseries.Panel:
+    return graph(
+        "Throttled requests per second (429)",
+        "Of services that send more than they may. Not failures: the event is not kept, and the client is "
+        "told when to come again. Always 0 where no rate is set.",
+        "reqps",
+        Query(f'sum by (job) (rate(http_requests_total{{job=~"$twin",{THROTTLED}}}[$__rate_interval]))'),
+    )
+
+
+def folded() -> timeseries.Panel:
+    return graph(
+        "Folded events per second",
+        "Kept and counted, but on the one overflow issue of their service: its budget of new issues is used "
+        "up. Always 0 where no budget is set.",
+        "short",
+        Query('sum by (job) (rate(events_folded_total{job=~"$twin"}[$__rate_interval]))'),
     )
 
 

@@ -35,7 +35,7 @@ FILES = {
 }
 ICONS, CODE_FONTS = "public/img/icons/", "public/fonts/roboto/"
 PICTURES = ROOT / ".run" / "drawn"
-SETTINGS = free_settings().model_copy(update={"flush_interval": 5.0})
+SETTINGS = free_settings().model_copy(update={"flush_interval": 5.0, "rate_limit": 100_000.0})
 
 
 def asked(observed: Observed, path: Path) -> dict[str, Any]:

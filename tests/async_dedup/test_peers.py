@@ -152,13 +152,35 @@ def test_an_old_message_says_nothing() -> None:
         async with nodes(mine) as (node,):
             bodies = [
                 message("b", 1),
-                message("b", 3, shop=5),
-                message("b", 2, shop=50),
-                message("b", 4, shop=6),
+                message("b", 3, heard=["a" * 32], shop=5),
+                message("b", 2, heard=["a" * 32], shop=50),
+                message("b", 4, heard=["a" * 32], shop=6),
             ]
             sending = asyncio.create_task(send(mine.peer_port, *map(packed, bodies)))
             await until(lambda: node.events("shop") >= 6)
             assert [events for _, events, _ in node.heard] == [5, 1]
+            sending.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_what_a_peer_lets_through_while_it_does_not_hear_us_is_its_share_and_not_ours() -> None:
+    """Else both would be silent, once they hear each other again, for as long as they did not."""
+    (mine, _) = settings_of(2)
+
+    async def scenario() -> None:
+        async with nodes(mine) as (node,):
+            us = ["a" * 32]
+            bodies = [
+                message("b", 1, heard=us),
+                message("b", 2, heard=us, shop=5),
+                message("b", 3, shop=100),
+                message("b", 4, shop=200),
+                message("b", 5, heard=us, shop=203),
+            ]
+            sending = asyncio.create_task(send(mine.peer_port, *map(packed, bodies)))
+            await until(lambda: len(node.heard) == 4)
+            assert [events for _, events, _ in node.heard] == [5, 0, 0, 3]
             sending.cancel()
 
     asyncio.run(scenario())

@@ -35,22 +35,20 @@ def setup(stack: Stack) -> Shared:
 
 
 @pytest.mark.parametrize("twin", [NAIVE, ASYNC])
-def test_only_the_noisy_service_is_throttled(
+def test_who_is_throttled_is_told_from_who_is_acknowledged(
     stack: Stack, twin: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cases = {name: case for name, case in noisy.CASES.items() if case.twin == twin}
-    monkeypatch.setattr(noisy, "CASES", cases)
-    found = {each["case"]: each for each in noisy.noisy(setup(stack), SHORT)}
-    limited_one, unlimited = (found[f"{twin}, {how}"] for how in noisy_page.LINES)
-    throttled = {name: throttled_of(each["levels"]) for name, each in limited_one["services"].items()}
-    let_through = [each["audit"]["services"][NOISY_ONE]["acknowledged"] for each in (limited_one, unlimited)]
-    assert let_through[0] < let_through[1]
-    assert throttled[NOISY_ONE][1] > 100
-    assert not any(sum(throttled_of(each["levels"])) for each in unlimited["services"].values())
-    for each in found.values():
-        assert each["audit"]["total"]["extra"] == 0
-        assert twin == NAIVE or each["audit"]["total"]["lost"] == 0
-        assert each["audit"]["services"].keys() == {NOISY_ONE, *OTHERS}
+    case = f"{twin}, limited"
+    monkeypatch.setattr(noisy, "CASES", {case: noisy.CASES[case]})
+    (found,) = noisy.noisy(setup(stack), SHORT)
+    services, audited = found["services"], found["audit"]
+    assert services.keys() == audited["services"].keys() == {NOISY_ONE, *OTHERS}
+    assert throttled_of(services[NOISY_ONE]["levels"])[1] > 100
+    assert (
+        sum(each["acknowledged"] for each in audited["services"].values()) == audited["total"]["acknowledged"]
+    )
+    assert audited["total"]["extra"] == 0
+    assert twin == NAIVE or audited["total"]["lost"] == 0
 
 
 def throttled_of(levels: list[Level]) -> list[int]:
@@ -69,6 +67,8 @@ def test_two_nodes_keep_a_rate_without_redis_and_without_each_other(stack: Stack
     ]
     assert [each["modes"][-1] for each in found["periods"][:4]] == ["redis", "peer", "local", "peer"]
     assert all(each["modes"] for each in found["periods"])
+    # Who was cut off goes on at once: what the other let through meanwhile was a share of its own.
+    assert found["periods"][3]["let_through"] > 10
     bound = noisy.BURST + CYCLE * noisy.LIMIT
     assert found["overshoot"] <= bound + 2
     assert (found["audit"]["total"]["lost"], found["audit"]["total"]["extra"]) == (0, 0)
@@ -83,12 +83,13 @@ def test_a_budget_is_never_oversold_and_everybody_is_answered(stack: Stack) -> N
     assert found["states"] == ["redis"]
 
 
-def test_nor_is_it_where_redis_is_killed_in_the_middle(stack: Stack) -> None:
-    (found,) = rush.killed(setup(stack), 3_000, [("redis",)])
+@pytest.mark.parametrize("stores", rush.KILLED, ids=" and ".join)
+def test_nor_is_it_where_stores_are_killed_in_the_middle(stack: Stack, stores: tuple[str, ...]) -> None:
+    (found,) = rush.killed(setup(stack), 3_000, [stores])
     assert found["audit"]["rows"] <= rush.BUDGET
     assert found["acknowledged"] + found["in_doubt"] == found["users"]
     assert (found["audit"]["total"]["lost"], found["audit"]["total"]["extra"]) == (0, 0)
-    assert found["audit"]["folded_later"] == 0
+    assert "spool" in found["states"] or found["audit"]["folded_later"] == 0
 
 
 # --- the audit ---
