@@ -10,7 +10,18 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.labs import broken, freshness, hot_path, lies, noisy, one_request, own, pool, race
+from loadtests.labs import (
+    broken,
+    dashboard,
+    freshness,
+    hot_path,
+    lies,
+    noisy,
+    one_request,
+    own,
+    pool,
+    race,
+)
 from loadtests.labs.desk import Desk
 from loadtests.labs.progress import Progress
 from loadtests.labs.quiet import quiet
@@ -23,7 +34,7 @@ from shared.settings import load
 
 LABS = {
     each.LAB.number: each.LAB
-    for each in (one_request, race, pool, hot_path, lies, freshness, broken, noisy, own)
+    for each in (one_request, race, pool, hot_path, lies, freshness, broken, noisy, dashboard, own)
 }
 WORKSHOP = "workshop"
 """The folder within a run folder for progress, and for what a learner edits."""
@@ -35,6 +46,7 @@ class RealBench:
 
     def __init__(self, console: Console, run_dir: Path, place: Place) -> None:
         self.folder = place.run_dir / WORKSHOP
+        self.live_port = load(**place.ports).live_port
         self._run_dir = run_dir
         self._place = place
         self._console = console

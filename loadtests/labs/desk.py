@@ -87,6 +87,8 @@ class Desk:
         for number, question in enumerate(lab.checks):
             if number < state.get("answered", 0):
                 continue
+            if question.show:
+                question.show(self._bench, self._console, measured)
             while not self._is_answered(lab, question, measured, hints):
                 pass
             state["answered"] = number + 1
@@ -117,12 +119,16 @@ class Desk:
                 self._progress.keep(lab.number, state)
 
     def _is_answered(self, lab: Lab, question: Question, measured: Measured, hints: Iterator[str]) -> bool:
-        line = self._line(f"{_asked(question)} ({HINT}: a hint, {SOLUTION}: the solution) ")
+        again = ", enter: once more" if question.show else ""
+        line = self._line(f"{_asked(question)} ({HINT}: a hint, {SOLUTION}: the solution{again}) ")
+        if question.show and not line:
+            question.show(self._bench, self._console, measured)
+            return False
         if line == HINT:
             self._console.print(next(hints, NO_MORE_HINTS))
             return False
         if line == SOLUTION:
-            self._console.print(lab.solution(measured))
+            self._console.print((question.solution or lab.solution)(measured))
             return False
         answer = _parsed(line)
         if answer is None:
@@ -130,6 +136,8 @@ class Desk:
             return False
         if question.is_right(answer, measured):
             self._console.print("[green]Right.[/]")
+            if question.solution:
+                self._console.print(question.solution(measured))
             return True
         hint = question.hint(answer, measured) or "Not what was measured here. Look at the figure once more."
         self._console.print(f"[yellow]No.[/] {hint}")

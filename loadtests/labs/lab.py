@@ -20,6 +20,8 @@ class Bench(Protocol):
 
     folder: Path
     """The learner's own, for what they edit."""
+    live_port: int
+    """Of the learner's own live page."""
 
     def stack(self, **settings: Any) -> AbstractContextManager[Stack]: ...
 
@@ -50,6 +52,10 @@ class Question:
     mistakes: Sequence[Mistake] = ()
     least: float = 0.0
     """By which it may be off in any case, in the unit."""
+    show: Callable[[Bench, Console, Measured], None] | None = None
+    """What it is about, before it is asked and as often as the learner likes."""
+    solution: Callable[[Measured], str] | None = None
+    """Of this question alone, in the place of the lab's; told as well once it is answered."""
 
     def is_right(self, answer: float, measured: Measured) -> bool:
         truth = self.truth(measured)

@@ -156,7 +156,7 @@ def explain(measured: Measured) -> str:
 
 LAB = Lab(
     number=8,
-    title="The noisy neighbour, and a hundred tickets",
+    title="The noisy neighbour and the tickets",
     minutes=12,
     idea=(
         f"Each service may send {BURST} events at once and {RATE:g} a second. {NOISY_CLIENTS} clients of "

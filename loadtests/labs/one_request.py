@@ -152,7 +152,7 @@ def _far(twin: str) -> Question:
         within=0.0 if twin == NAIVE else 0.3,
         unit="milliseconds",
         mistakes=(trips_forgotten, twice) if twin == NAIVE else (waits_for_mysql,),
-        least=1.4 * FARTHER if twin == NAIVE else 8.0,
+        least=1.4 * FARTHER if twin == NAIVE else 0.6 * FARTHER,
     )
 
 

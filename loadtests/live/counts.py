@@ -75,7 +75,7 @@ def ingest(state: str) -> str:
 def parse(exposition: str) -> Scrape:
     counters: Counters = {}
     gauges: dict[str, float] = {}
-    lines = [line for line in exposition.splitlines() if _is_wanted(line)]
+    lines = [line for line in exposition.splitlines() if is_wanted(line)]
     for family in text_string_to_metric_families("\n".join([*lines, ""])):
         for name, labels, value, *_ in family.samples:
             if name in GAUGES:
@@ -88,7 +88,8 @@ def parse(exposition: str) -> Scrape:
     return Scrape(counters, gauges)
 
 
-def _is_wanted(line: str) -> bool:
+def is_wanted(line: str) -> bool:
+    """Whether the page needs this line of a scrape."""
     parts = WANTED.get(line.partition(" ")[0].partition("{")[0])
     return parts is not None and all(part in line for part in parts)
 

@@ -162,7 +162,7 @@ function tell(state) {
 
 // One sentence that is true at any time.
 function what({ load, running, step, result, charts }) {
-  if (result) return [`${result.result} The report: `, element("code", {}, result.report)];
+  if (result) return result.report ? [`${result.result} The report: `, element("code", {}, result.report)] : [result.result];
   const doing = step ? `${step}; ` : "";
   if (!load && !running.length) return [`${doing}nobody is up, nobody is measured`];
   if (!load) {

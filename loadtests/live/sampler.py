@@ -37,7 +37,7 @@ class Sample(TypedDict):
     step: str | None
     """What the bench does; None where none has told."""
     result: dict[str, str] | None
-    """The verdict, and where the report will be; None until a run has ended."""
+    """The verdict, and where the report will be, if there is to be one; None until a run has ended."""
     ingest: dict[str, str] | None
     """State, since when and why, of an async twin that goes on without Redis; None where all is well."""
     charts: dict[str, Point]

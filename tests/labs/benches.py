@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.stack import Stack
+from loadtests.stack.servers import free_port
 from tests.parts import alone
 
 
@@ -15,6 +16,7 @@ class FakeBench:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.is_quiet = False
+        self.live_port = free_port()
 
     @contextmanager
     def stack(self, **_: Any) -> Iterator[Stack]:

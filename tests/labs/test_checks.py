@@ -19,6 +19,9 @@ from tests.labs.benches import FakeBench
 from tests.labs.found import FOUND, lab_1, lab_5, lab_6, lab_7
 
 SLOWER = (1, 5)
+OWN_TESTS = {9}
+"""Its truth is in recordings, which no machine makes slower: test_dashboard.py."""
+CHECKED = {number: lab for number, lab in LABS.items() if number not in OWN_TESTS}
 Answer = Callable[[Any], float | None]
 """To what was measured; None where nobody would give it."""
 
@@ -119,8 +122,8 @@ def cases() -> list[Any]:
 
 
 def test_nothing_is_left_out() -> None:
-    assert set(FOUND) == set(TOLD) == set(LABS)
-    for number, lab in LABS.items():
+    assert set(FOUND) == set(TOLD) == set(LABS) - OWN_TESTS
+    for number, lab in CHECKED.items():
         known = [len(question.mistakes) for question in lab.checks]
         assert [len(told.wrong) for told in TOLD[number]] == known
         assert not lab.predict.mistakes, "nobody is told of them"
@@ -131,7 +134,7 @@ def test_nothing_is_left_out() -> None:
         for mistake, wrong in enumerate(told.wrong)
         if wrong(case.values[1]) is not None
     }
-    assert len(made) == sum(len(question.mistakes) for lab in LABS.values() for question in lab.checks)
+    assert len(made) == sum(len(question.mistakes) for lab in CHECKED.values() for question in lab.checks)
 
 
 def learn(lab: Lab, found: Any, answers: Sequence[object], folder: Path) -> str:

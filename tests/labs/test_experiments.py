@@ -35,6 +35,9 @@ ELSEWHERE = {
     # Needs a twin of the learner's own; tests/test_bench.py has one.
     "make bench HOST=http://127.0.0.1:PORT": "loadtests.bench --host http://127.0.0.1:PORT",
     "make up": "loadtests.stack up",  # tests/stack/test_stack.py
+    "make down": "loadtests.stack down",
+    "make slides": "loadtests.labs.handouts.slides",  # tests/labs/test_slides.py
+    "make sheet": "loadtests.labs.handouts.sheet",  # tests/labs/test_sheet.py
     "make load USERS=50": "loadtests.play --users 50",  # it ends with Ctrl-C; tests/test_play.py
     "make lab": "loadtests.labs --n 1",  # the first lab's command
     "make load": "loadtests.play",

@@ -19,6 +19,7 @@ SHORT = (
     *("kill-api", "kill-both-stores", "freeze-redis"),
     *("full-redis", "kill-connections", "poison", "torn-file", "combined"),
     *("step-digest", "step-replay", "redis-cut-reply", "mysql-black-hole", "disk-spool"),
+    "modes",
 )
 """For the test suite: one of each sort."""
 

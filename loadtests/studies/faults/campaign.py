@@ -11,6 +11,7 @@ from async_dedup import spool
 from async_dedup.buffer import Buffer
 from loadtests.load.subjects import ASYNC, NAIVE
 from loadtests.stack import Stack
+from loadtests.stack.roles import SECOND
 from loadtests.studies.faults.history import History, load
 from loadtests.studies.faults.kinds import FAULTS, Fault
 from loadtests.studies.faults.oracle import Verdict, judge, recorded
@@ -77,7 +78,8 @@ def _campaign(setup: Setup, world: World, fault: Fault, times: int) -> Campaign:
     with fault.around(world) if fault.around else nullcontext():
         try:
             world.start_twin()
-            with load(stack.base_url(world.twin), seed) as history:
+            urls = [stack.base_url(name) for name in (world.twin, *([SECOND.name] * fault.is_of_two_nodes))]
+            with load(urls, seed) as history:
                 recovery = await_event(history)
                 for each in range(1, times + 1):
                     setup.display.step(f"{fault.name}, {world.twin}: {each} of {times}")

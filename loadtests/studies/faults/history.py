@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from http.client import HTTPConnection
@@ -78,11 +78,12 @@ def _event(number: int, name: str) -> Event:
 
 
 @contextmanager
-def load(url: str, seed: int = 1) -> Iterator[History]:
-    """At the end of the block every request has its outcome."""
+def load(urls: str | Sequence[str], seed: int = 1) -> Iterator[History]:
+    """Each user sends to one of them. At the end of the block every request has its outcome."""
+    each = [urls] if isinstance(urls, str) else urls
     history, end = History(), threading.Event()
     users = [
-        threading.Thread(target=_user, args=(url, seed, f"user {number}", history, end))
+        threading.Thread(target=_user, args=(each[number % len(each)], seed, f"user {number}", history, end))
         for number in range(USERS)
     ]
     for user in users:
@@ -123,5 +124,5 @@ def outcome_of(status: Status) -> Outcome:
 NOT_CONNECTED = "not connected"
 _OUTCOMES: Mapping[Status, Outcome] = {
     200: "acknowledged",
-    **dict.fromkeys((NOT_CONNECTED, 400, 413, 415), "refused"),
+    **dict.fromkeys((NOT_CONNECTED, 400, 413, 415, 429), "refused"),
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from loadtests.bootstrap import CLOCK
 from loadtests.load.subjects import ASYNC, NAIVE
-from loadtests.studies.faults import disk, network, processes, servers, steps
+from loadtests.studies.faults import disk, modes, network, processes, servers, steps
 from loadtests.studies.faults.clock import Clock
 from loadtests.studies.faults.processes import ended, frozen, killed, killed_at
 from loadtests.studies.faults.servers import mysql_locked, mysql_set, redis_told
@@ -30,6 +30,8 @@ class Fault:
     around: Hold | None = None
     """What the twin is started within."""
     api_processes: int = 1
+    is_of_two_nodes: bool = False
+    """Whether events go to a second node of the API as well."""
     keeps: bool = True
     """Whether what was acknowledged has to be there afterwards; docs/guarantees.md says where it has not."""
 
@@ -211,12 +213,32 @@ OF_MANY = (
         FOR_A_WHILE,
     ),
 )
+OF_MODES = (
+    Fault(
+        "modes",
+        "two nodes with a rate: Redis killed, the nodes cut off from each other, both healed",
+        modes.every_mode,
+        around=modes.two_nodes,
+        is_of_two_nodes=True,
+    ),
+)
 NOT_PROMISED = (
     Fault("flushall", "FLUSHALL", redis_told("FLUSHALL"), keeps=False),
     Fault("older-file", "Redis comes back from an older file", servers.older_file, keeps=False),
 )
 
-_ALL = (*KILLS, *STEPS, *OF_REDIS, *OF_MYSQL, *BETWEEN, *OF_DISKS, *OF_CLOCKS, *OF_MANY, *NOT_PROMISED)
+_ALL = (
+    *KILLS,
+    *STEPS,
+    *OF_REDIS,
+    *OF_MYSQL,
+    *BETWEEN,
+    *OF_DISKS,
+    *OF_CLOCKS,
+    *OF_MANY,
+    *OF_MODES,
+    *NOT_PROMISED,
+)
 FAULTS = {each.name: each for each in _ALL}
 """By name, in the order of the table."""
 

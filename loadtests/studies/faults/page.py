@@ -11,7 +11,13 @@ from loadtests.studies.study import Raw, measured_on
 
 HEADS = (
     *("fault", "what it is", "times", "acknowledged", "lost", "doubled", "wrong rows"),
-    *("503 or no answer", "not connected", "longest silence, s", "until the next event, s", "drain, s"),
+    *(
+        "503 or no answer",
+        "not connected, or 429",
+        "longest silence, s",
+        "until the next event, s",
+        "drain, s",
+    ),
 )
 
 HEADS_OF_NAIVE = tuple("500, 503 or no answer" if each.startswith("503") else each for each in HEADS)

@@ -33,6 +33,8 @@ class World:
         self.random = Random(seed)  # noqa: S311 - to be repeated, not to be secret
         self.redis: Any = Buffer(stack.settings).redis
         self.proxy: Proxy | None = None
+        self.relays: list[Proxy] = []
+        """Between nodes of the API."""
         self._around: dict[str, dict[str, str]] = {}
 
     def start_twin(self) -> None:
