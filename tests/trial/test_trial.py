@@ -17,6 +17,7 @@ from loadtests.trial import driver, knee
 from loadtests.trial.driver import Driver
 from loadtests.trial.reconcile import Table, connect, rest
 from loadtests.trial.trial import run_trial
+from shared.quota import overflow
 from tests.parts import alone
 from tests.samples import results
 
@@ -87,6 +88,37 @@ def test_counts_that_are_wrong_are_found(stack: Stack) -> None:
     found = measured(stack, ASYNC, tamper)
     assert "counts do not reconcile: 1 lost, 1 extra" in found["invalid_reasons"]
     assert bench.status(results([found])) == bench.FAILED
+
+
+@pytest.fixture
+def _budget(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack, "settings", stack.settings.model_copy(update={"new_issues": 20}))
+
+
+@pytest.mark.usefixtures("_short", "_budget")
+def test_folded_events_are_expected_where_they_count(stack: Stack) -> None:
+    found = measured(stack, ASYNC, lambda: None)
+    with connect(stack.settings) as mysql:
+        counts = Table(mysql).counts()
+    assert (found["reconcile"]["lost"], found["reconcile"]["extra"]) == (0, 0)
+    assert (len(counts), counts[overflow("default").fingerprint] > 0) == (21, True)
+
+
+@pytest.mark.usefixtures("_short", "_budget")
+def test_an_event_that_is_on_the_overflow_issue_and_should_not_is_found(stack: Stack) -> None:
+    folded = overflow("default").fingerprint
+
+    def tamper() -> bool:
+        with connect(stack.settings) as mysql, mysql.cursor() as cursor:
+            cursor.execute("UPDATE issues SET times_seen = times_seen + 1 WHERE fingerprint = %s", [folded])
+            one_other = "WHERE times_seen > 0 AND fingerprint <> %s LIMIT 1"
+            return bool(
+                cursor.rowcount
+                and cursor.execute(f"UPDATE issues SET times_seen = times_seen - 1 {one_other}", [folded])
+            )
+
+    found = measured(stack, ASYNC, tamper)
+    assert "counts do not reconcile: 1 lost, 1 extra" in found["invalid_reasons"]
 
 
 def starve() -> bool:

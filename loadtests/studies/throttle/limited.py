@@ -1,12 +1,15 @@
 """What the trials under limits have in common: settings of their own, and an audit by service."""
 
 import json
+import time
 from collections.abc import Mapping
 
 from typing_extensions import TypedDict
 
+from async_dedup import spool
 from loadtests.analysis.results import Reconciliation
 from loadtests.stack import ROLES_OF, Stack
+from loadtests.studies.faults.campaign import DRAIN, LOOK_EVERY
 from loadtests.trial.driver import Driver
 from loadtests.trial.reconcile import Counts, Table, connect, drain, expected, reconcile
 from loadtests.trial.trial import patience
@@ -47,6 +50,8 @@ def audit(stack: Stack, twin: str, driver: Driver, spooled: bool = False) -> Aud
     `spooled`: events may have been in the spool, and so be folded after their answer.
     """
     services = driver.services.keys() or {DEFAULT_SERVICE}
+    if spooled:
+        _await_replay(stack)
     overflows = {overflow(service).fingerprint: service for service in services}
     with connect(stack.settings) as mysql:
         table = Table(mysql)
@@ -68,6 +73,13 @@ def audit(stack: Stack, twin: str, driver: Driver, spooled: bool = False) -> Aud
         "rows": len(recorded.keys() - overflows.keys()),
         "drain_seconds": drained_at - driver.ended_at if drained_at else 0.0,
     }
+
+
+def _await_replay(stack: Stack) -> None:
+    """It begins a while after the stores are back: a drain would take the silence before it for its end."""
+    deadline = time.monotonic() + DRAIN
+    while spool.files(stack.settings.spool_folder) and time.monotonic() < deadline:
+        time.sleep(LOOK_EVERY)
 
 
 def _of(service: str, counts: Counts, owners: Mapping[str, str]) -> Counts:
