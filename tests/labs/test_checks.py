@@ -98,6 +98,7 @@ TOLD: dict[int, Sequence[Told]] = {
             (
                 lambda _: noisy.RATE * 4,
                 lambda found: noisy.passed(found, NAIVE) if found["processes"] > 1 else None,
+                lambda found: 2 * found["outcomes"][ASYNC]["may"],
             ),
         ),
         Told(
