@@ -55,11 +55,15 @@ def show(console: Console, measured: Measured) -> None:
         table.add_column(head, justify="right")
     for number, recording in enumerate(recordings(measured), 1):
         naive, async_ = (
-            " to ".join(shown(value, line.unit) for value in _read(line, recording))
+            " to ".join(_told(value, line.unit) for value in _read(line, recording))
             for line in (NAIVE_P95, ASYNC_P95)
         )
         table.add_row(str(number), naive, shown(_read(NAIVE_REFUSED, recording).then, ""), async_)
     console.print(table)
+
+
+def _told(p95: float | None, unit: str) -> str:
+    return "no answer" if p95 is None else shown(p95, unit)
 
 
 def explain(measured: Measured) -> str:
@@ -74,6 +78,7 @@ def explain(measured: Measured) -> str:
 
 def _show(at: int, bench: Bench, console: Console, measured: Measured) -> None:
     replay(bench, console, recordings(measured)[at], f"Incident {at + 1} of {INCIDENTS}", measured["speed"])
+    console.print()
     for name, number in NUMBERS.items():
         console.print(f"{number:3}  {CAUSES[name].about}")
 

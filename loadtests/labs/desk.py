@@ -128,7 +128,8 @@ class Desk:
             self._console.print(next(hints, NO_MORE_HINTS))
             return False
         if line == SOLUTION:
-            self._console.print((question.solution or lab.solution)(measured))
+            if not self._tell_own_solution(question, measured):
+                self._console.print(lab.solution(measured))
             return False
         answer = _parsed(line)
         if answer is None:
@@ -136,12 +137,17 @@ class Desk:
             return False
         if question.is_right(answer, measured):
             self._console.print("[green]Right.[/]")
-            if question.solution:
-                self._console.print(question.solution(measured))
+            self._tell_own_solution(question, measured)
             return True
         hint = question.hint(answer, measured) or "Not what was measured here. Look at the figure once more."
         self._console.print(f"[yellow]No.[/] {hint}")
         return False
+
+    def _tell_own_solution(self, question: Question, measured: Measured) -> bool:
+        """Whether it has one. Without line breaks of ours: a query in it can be copied."""
+        if question.solution:
+            self._console.print(question.solution(measured), soft_wrap=True)
+        return question.solution is not None
 
     def _number(self, prompt: str) -> float:
         while (value := _parsed(line := self._line(f"{prompt} "))) is None:

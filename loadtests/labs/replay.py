@@ -41,8 +41,7 @@ def replay(bench: Bench, console: Console, recording: Recording, about: str, spe
         with Live(console=console, auto_refresh=False) as live:
             for scrapes, sample in enumerate(samples(recording, about), 1):
                 feed.add(sample)
-                seen = {line: values[:scrapes] for line, values in every.items()}
-                live.update(_picture(recording, about, seen), refresh=True)
+                live.update(_picture(recording, about, every, scrapes), refresh=True)
                 sleep(PACE * EVERY / speed)
 
 
@@ -78,25 +77,25 @@ def samples(recording: Recording, about: str) -> Iterator[Sample]:
         }
 
 
-def _picture(recording: Recording, about: str, seen: dict[Line, Values]) -> Table:
-    end = f"{recording.at[-1]:.0f} s"
+def _picture(recording: Recording, about: str, every: dict[Line, Values], scrapes: int) -> Table:
+    """As it is after so many scrapes."""
     table = Table(
         title=f"{about}: wrong from second {recording.began:.0f} to {recording.ended:.0f}",
         title_justify="left",
     )
     table.add_column("", no_wrap=True)
-    table.add_column(f"0 to {end}", no_wrap=True, width=-(-len(recording.at) // AT_ONCE))
+    table.add_column(f"0 to {recording.at[-1]:.0f} s", no_wrap=True, width=-(-len(recording.at) // AT_ONCE))
     for head in ("before", "then"):
-        table.add_column(head, justify="right", no_wrap=True, min_width=7)
-    for line, values in seen.items():
-        before, then = reading(values, recording)
-        table.add_row(line.title, _spark(values), shown(before, line.unit), shown(then, line.unit))
+        table.add_column(head, justify="right", no_wrap=True, width=len("100.0 ms"))
+    for line, values in every.items():
+        most = max((value for value in values if value is not None), default=0.0)
+        before, then = (shown(value, line.unit) for value in reading(values[:scrapes], recording))
+        table.add_row(line.title, _spark(values[:scrapes], most or 1.0), before, then)
     return table
 
 
-def _spark(values: Sequence[float | None]) -> str:
-    """From nothing to the largest of them; a blank where there is none."""
-    most = max((value for value in values if value is not None), default=0.0) or 1.0
+def _spark(values: Sequence[float | None], most: float) -> str:
+    """From nothing to `most`; a blank where there is no value."""
     parts = [values[start : start + AT_ONCE] for start in range(0, len(values), AT_ONCE)]
     highest = [max((value for value in part if value is not None), default=None) for part in parts]
     top = len(LEVELS) - 1
