@@ -45,6 +45,7 @@ TOLD: dict[int, Sequence[Told]] = {
             lambda found: round(near(found, NAIVE)) + 4 * one_request.FARTHER,
             (
                 lambda found: near(found, NAIVE) + one_request.FARTHER,
+                lambda found: near(found, NAIVE),
                 lambda found: near(found, NAIVE) + 2 * 4 * one_request.FARTHER,
             ),
         ),
