@@ -144,6 +144,17 @@ def test_a_task_is_tried_until_it_is_done(tmp_path: Path) -> None:
     assert places == sorted(places)
 
 
+def test_another_version_may_be_tried_of_a_task_that_is_done(tmp_path: Path) -> None:
+    verdicts = iter((Verdict(True, "it holds"), Verdict(False, "not this one")))
+    task = Task("mend it", lambda _: tmp_path / "mine.py", lambda _: next(verdicts), (), "solutions")
+    learn(tmp_path, "5", "", "20", "", "n", task=task)
+    seen, _ = learn(tmp_path, "", "y", "", "q", task=task)
+    assert "It is done. Try another version?" in seen
+    assert "Not yet. not this one" in seen
+    seen, _ = learn(tmp_path, "", "n", "n", task=task)
+    assert "is passed" in seen
+
+
 @pytest.mark.parametrize("is_timed", [False, True])
 def test_what_is_timed_is_measured_and_tried_in_turn(tmp_path: Path, is_timed: bool) -> None:
     bench, was_quiet = FakeBench(tmp_path), list[bool]()
@@ -201,5 +212,14 @@ def test_the_list_tells_what_is_done(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert each.title in shown
     assert "yes" in shown
     assert shown.count("a quiet machine") == sum(each.is_timed for each in LABS.values())
+    copies = [tmp_path / "workshop" / f"lab-{number}" / "mine.py" for number in (2, 10)]
+    for each in copies:
+        each.parent.mkdir()
+        each.touch()
+    assert main(["--reset", "--n", "2", "--run-dir", str(tmp_path)]) == 0
+    assert [str(each) in capsys.readouterr().out for each in copies[:1]] == [True]
     assert main(["--reset", "--run-dir", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"Your copy is kept: {each}" in shown for each in copies)
+    assert all(each.exists() for each in copies)
     assert Progress(tmp_path / "workshop").of(1) == {}
