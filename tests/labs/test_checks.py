@@ -74,8 +74,14 @@ TOLD: dict[int, Sequence[Told]] = {
         ),
     ),
     5: (
-        Told(lambda found: lies.RATE * found["freeze"], (lambda _: lies.USERS,)),
-        Told(lambda _: lies.USERS, (lambda found: lies.RATE * found["freeze"],)),
+        Told(
+            lambda found: lies.RATE * found["freeze"],
+            (
+                lambda _: lies.USERS,
+                lambda found: lies.RATE * lies.FREEZE if found["freeze"] != lies.FREEZE else None,
+            ),
+        ),
+        Told(lambda _: lies.USERS, (lambda _: 0, lambda found: lies.RATE * found["freeze"])),
     ),
     6: (
         Told(
