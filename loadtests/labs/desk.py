@@ -141,7 +141,9 @@ class Desk:
             if question.solution:
                 self._console.print(question.solution(measured))
             return True
-        hint = question.hint(answer, measured) or "Not what was measured here. Look at the figure once more."
+        hint = (
+            question.hint(answer, measured) or "That does not fit the figures above. Look at them once more."
+        )
         self._console.print(f"[yellow]No.[/] {hint}")
         return False
 

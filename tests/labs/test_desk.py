@@ -81,7 +81,7 @@ def test_an_answer_that_is_close_is_right(tmp_path: Path, answer: str) -> None:
     ("answer", "told"),
     [
         ("2", "ten times that"),
-        ("500", "Not what was measured here"),
+        ("500", "That does not fit the figures above"),
         ("many", "'many' is no number"),
         ("nan", "no number"),
     ],
@@ -105,7 +105,7 @@ def test_the_knob_measures_again_and_the_check_is_of_that(tmp_path: Path) -> Non
     seen, _ = learn(tmp_path, "5", "99", "7", "", "20", "70", "n")
     assert "From 1 to 9, please." in seen
     assert "shown 70" in seen
-    assert seen.index("Not what was measured") < seen.index("Right.")
+    assert seen.index("That does not fit") < seen.index("Right.")
 
 
 def test_a_knob_may_be_turned_to_nothing(tmp_path: Path) -> None:
