@@ -213,16 +213,16 @@ def explain(measured: Measured) -> str:
     of_full = " Here it came near, this time." if _is_near(p99(measured["full"]["took"]), exact) else ""
     where = "near it" if _is_near(drawn, exact) else "above it" if drawn > exact else "below it"
     return (
-        f"Lie 1: in {measured['freeze']:g} s {due_in_the_freeze(measured):.0f} requests arrive at a server that "
-        f"gets {RATE:g} a second. The closed model sent {sent_in_the_freeze(measured):.0f} of them: each of "
-        f"its {USERS} users was waiting and asked nothing more. So it has about as many slow answers and "
-        f"forgets all others: coordinated omission. {of_closed}\n"
+        f"Lie 1: in {measured['freeze']:g} s {due_in_the_freeze(measured):.0f} requests arrive at a server "
+        f"that gets {RATE:g} a second. The closed model sent {sent_in_the_freeze(measured):.0f} of them: "
+        f"each of its {USERS} users was waiting and asked nothing more. So it has about as many slow answers "
+        f"and forgets all others: coordinated omission. {of_closed}\n"
         "Lie 2 is the same with other words: a generator that is full sends late, and the time that a "
         f"request has waited within the generator is not counted.{of_full}\n"
         "Lie 3 comes from a dashboard: between two buckets it draws a straight line, which may lie upwards "
         f"as well as downwards. Here it says {drawn:,.0f} ms and the truth is {exact:,.0f}: {where}.\n"
-        f"Lie 4: a mean of percentiles is no percentile. The seconds that were fine count in {mean:,.0f} ms "
-        "as much as those that were not."
+        f"Lie 4: a mean of percentiles is no percentile. In this one, {mean:,.0f} ms, a second that was fine "
+        "weighs as much as one that was not."
     )
 
 

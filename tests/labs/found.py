@@ -34,7 +34,7 @@ def lab_2(slow: float) -> Any:
     ]
     counted = {"acknowledged": round(1_430 / slow), "recorded": round(610 / slow)}
     new = {"new_acknowledged": 210, "new_recorded": 210}
-    refused = {"errors": round(25 / slow), "refused": round(25 / slow)}
+    refused = {"errors": round(25 / slow), "refused": round(25 / slow), "new_refused": 9}
     return {"moves": moves, "start": 7, "end": 8, **counted, "rate": 470 / slow, **new, **refused}
 
 
