@@ -112,8 +112,12 @@ def whereabouts(place: Place) -> str:
 
 def forget(console: Console, run_dir: Path, number: int | None) -> None:
     with place_of_learner(run_dir) as place:
-        Progress(place.run_dir / WORKSHOP).reset(number)
+        folder = place.run_dir / WORKSHOP
+        Progress(folder).reset(number)
+        edited = sorted(folder.glob(f"lab-{number or '*'}/*.py"))
     console.print("Forgotten.")
+    for path in edited:
+        console.print(f"Your copy is kept: {path}", soft_wrap=True)
 
 
 def go(desk: Desk, number: int) -> None:

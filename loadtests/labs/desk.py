@@ -49,7 +49,7 @@ class Desk:
             return False
         self._console.print(f"\n[bold]Lab {lab.number} is passed.[/] {lab.passed}\n")
         with suppress(Left):
-            return self._line("Go on with the next lab? (y/n) ").lower().startswith("y")
+            return self._wants("Go on with the next lab?")
         return False
 
     def _predict(self, lab: Lab, state: State) -> None:
@@ -104,7 +104,8 @@ class Desk:
     def _do(self, lab: Lab, task: Task, state: State) -> None:
         path, hints = task.file(self._bench), iter(task.hints)
         self._console.print(f"\n{task.about}\nYour copy: {path}")
-        while not state.get("done"):
+        is_done = state.get("done", False) and not self._wants("It is done. Try another version?")
+        while not is_done:
             line = self._line(f"Enter tries it ({HINT}: a hint, {SOLUTION}: where solutions are) ")
             if line == HINT:
                 self._console.print(next(hints, NO_MORE_HINTS))
@@ -115,7 +116,8 @@ class Desk:
                     verdict = task.verify(self._bench)
                 self._console.print("[green]Done.[/]" if verdict.is_done else "[yellow]Not yet.[/]", end=" ")
                 self._console.print(verdict.why, markup=False)  # it may quote a log
-                state["done"] = verdict.is_done
+                is_done = verdict.is_done
+                state["done"] = is_done or state.get("done", False)
                 self._progress.keep(lab.number, state)
 
     def _is_answered(self, lab: Lab, question: Question, measured: Measured, hints: Iterator[str]) -> bool:
@@ -139,7 +141,9 @@ class Desk:
             self._console.print("[green]Right.[/]")
             self._tell_own_solution(question, measured)
             return True
-        hint = question.hint(answer, measured) or "Not what was measured here. Look at the figure once more."
+        hint = (
+            question.hint(answer, measured) or "That does not fit the figures above. Look at them once more."
+        )
         self._console.print(f"[yellow]No.[/] {hint}")
         return False
 
@@ -148,6 +152,9 @@ class Desk:
         if question.solution:
             self._console.print(question.solution(measured), soft_wrap=True)
         return question.solution is not None
+
+    def _wants(self, question: str) -> bool:
+        return self._line(f"{question} (y/n) ").lower().startswith("y")
 
     def _number(self, prompt: str) -> float:
         while (value := _parsed(line := self._line(f"{prompt} "))) is None:

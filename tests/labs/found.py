@@ -33,7 +33,9 @@ def lab_2(slow: float) -> Any:
         for who in "AB"
     ]
     counted = {"acknowledged": round(1_430 / slow), "recorded": round(610 / slow)}
-    return {"moves": moves, "start": 7, "end": 8, **counted, "rate": 470 / slow, "errors": round(25 / slow)}
+    new = {"new_acknowledged": 210, "new_recorded": 210}
+    refused = {"errors": round(25 / slow), "refused": round(25 / slow), "new_refused": 9}
+    return {"moves": moves, "start": 7, "end": 8, **counted, "rate": 470 / slow, **new, **refused}
 
 
 def lab_3(slow: float) -> Any:

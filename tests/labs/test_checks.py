@@ -45,6 +45,7 @@ TOLD: dict[int, Sequence[Told]] = {
             lambda found: round(near(found, NAIVE)) + 4 * one_request.FARTHER,
             (
                 lambda found: near(found, NAIVE) + one_request.FARTHER,
+                lambda found: near(found, NAIVE),
                 lambda found: near(found, NAIVE) + 2 * 4 * one_request.FARTHER,
             ),
         ),
@@ -73,8 +74,14 @@ TOLD: dict[int, Sequence[Told]] = {
         ),
     ),
     5: (
-        Told(lambda found: lies.RATE * found["freeze"], (lambda _: lies.USERS,)),
-        Told(lambda _: lies.USERS, (lambda found: lies.RATE * found["freeze"],)),
+        Told(
+            lambda found: lies.RATE * found["freeze"],
+            (
+                lambda _: lies.USERS,
+                lambda found: lies.RATE * lies.FREEZE if found["freeze"] != lies.FREEZE else None,
+            ),
+        ),
+        Told(lambda _: lies.USERS, (lambda _: 0, lambda found: lies.RATE * found["freeze"])),
     ),
     6: (
         Told(
@@ -190,3 +197,22 @@ def test_each_known_mistake_gets_its_own_hint(number: int, found: Any, tmp_path:
             said = learn(lab, found, [*right[:check], answer], tmp_path / str(answer))
             assert f"No. {mistake.hint}" in said, (answer, said)
             assert said.count("Right.") == check
+
+
+def test_the_right_arithmetic_passes_though_something_held_up_the_measurement(tmp_path: Path) -> None:
+    found = lab_1(1, away=20)
+    found["far"][NAIVE] += 100
+    said = learn(LABS[1], found, [near(found, NAIVE) + 4 * one_request.FARTHER], tmp_path)
+    assert "Right.\nnaive_sync: 86 ms and 4 times 20 ms, 166 ms; measured: 267 ms. Something else" in said
+    assert "held it up" not in one_request.LAB.solution(lab_1(1, away=20))
+
+
+def test_what_lab_5_explains_fits_its_figures() -> None:
+    found = lab_5(1)
+    for fast, told, untold in ((94, "of only 99", "was not asked"), (995, "was not asked", "of only")):
+        found["closed"]["took"] = [2.0] * fast + [2_000.0] * lies.USERS
+        assert told in lies.explain(found)
+        assert untold not in lies.explain(found)
+    for slow, told in ((1_990.0, "above it"), (9_000.0, "near it")):
+        found["open"]["took"] = [2.0] * (len(found["open"]["at"]) - 30) + [slow] * 30
+        assert told in lies.explain(found)

@@ -81,7 +81,7 @@ def test_an_answer_that_is_close_is_right(tmp_path: Path, answer: str) -> None:
     ("answer", "told"),
     [
         ("2", "ten times that"),
-        ("500", "Not what was measured here"),
+        ("500", "That does not fit the figures above"),
         ("many", "'many' is no number"),
         ("nan", "no number"),
     ],
@@ -105,7 +105,7 @@ def test_the_knob_measures_again_and_the_check_is_of_that(tmp_path: Path) -> Non
     seen, _ = learn(tmp_path, "5", "99", "7", "", "20", "70", "n")
     assert "From 1 to 9, please." in seen
     assert "shown 70" in seen
-    assert seen.index("Not what was measured") < seen.index("Right.")
+    assert seen.index("That does not fit") < seen.index("Right.")
 
 
 def test_a_knob_may_be_turned_to_nothing(tmp_path: Path) -> None:
@@ -142,6 +142,17 @@ def test_a_task_is_tried_until_it_is_done(tmp_path: Path) -> None:
     order = ["mend it", "look there", "See solutions/", "Not yet. still wrong", "Done. it holds", "is passed"]
     places = [seen.index(each) for each in order]
     assert places == sorted(places)
+
+
+def test_another_version_may_be_tried_of_a_task_that_is_done(tmp_path: Path) -> None:
+    verdicts = iter((Verdict(True, "it holds"), Verdict(False, "not this one")))
+    task = Task("mend it", lambda _: tmp_path / "mine.py", lambda _: next(verdicts), (), "solutions")
+    learn(tmp_path, "5", "", "20", "", "n", task=task)
+    seen, _ = learn(tmp_path, "", "y", "", "q", task=task)
+    assert "It is done. Try another version?" in seen
+    assert "Not yet. not this one" in seen
+    seen, _ = learn(tmp_path, "", "n", "n", task=task)
+    assert "is passed" in seen
 
 
 @pytest.mark.parametrize("is_timed", [False, True])
@@ -201,5 +212,15 @@ def test_the_list_tells_what_is_done(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert each.title in shown
     assert "yes" in shown
     assert shown.count("a quiet machine") == sum(each.is_timed for each in LABS.values())
+    copies = [tmp_path / "workshop" / f"lab-{number}" / "mine.py" for number in (2, 10)]
+    for each in copies:
+        each.parent.mkdir()
+        each.touch()
+    assert main(["--reset", "--n", "2", "--run-dir", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert [f"Your copy is kept: {each}" in shown for each in copies] == [True, False]
     assert main(["--reset", "--run-dir", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"Your copy is kept: {each}" in shown for each in copies)
+    assert all(each.exists() for each in copies)
     assert Progress(tmp_path / "workshop").of(1) == {}
