@@ -1,5 +1,6 @@
 """Goes through a lab with a learner: asks, measures, shows, checks, and keeps how far they are."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 
@@ -10,6 +11,8 @@ from loadtests.labs.progress import Progress, State
 from loadtests.stack.place import typed
 
 NO_MORE_HINTS = "There are no more hints; s shows the solution."
+UNIT = re.compile(r"(?<=[\d.])\s*(?:%|[a-z/ ]+)$")
+"""Behind a number."""
 LEAVE, HINT, SOLUTION = "q", "h", "s"
 
 
@@ -194,7 +197,7 @@ def _unit(question: Question) -> str:
 
 def _parsed(line: str) -> float | None:
     try:
-        value = float(line.replace(",", "").replace("%", "").strip())
+        value = float(UNIT.sub("", line.replace(",", "").strip()))
     except ValueError:
         return None
     return value if abs(value) < float("inf") else None

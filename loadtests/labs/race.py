@@ -141,13 +141,16 @@ def mine(bench: Bench) -> Path:
     return copied(bench, ORIGINAL, 2)
 
 
-def verify(bench: Bench) -> Verdict:
+def verify(bench: Bench) -> Verdict:  # noqa: PLR0911 - a line for each way to be wrong
     """Run the learner's copy as the naive twin."""
     path = mine(bench)
     with bench.stack() as stack:
         try:
             bench.step("your copy under the same load")
+            compile(path.read_text(), path.name, "exec")
             found = _raced(stack, CLIENTS, path)
+        except SyntaxError as error:  # the server's own words would be about an import
+            return Verdict(False, f"{path.name}, line {error.lineno}: {error.msg}.")
         except StackError as error:
             return Verdict(False, f"Your copy does not start:\n{error}")
     acknowledged = found["acknowledged"] + found["new_acknowledged"]

@@ -14,14 +14,16 @@ SOLUTIONS = ROOT / "workshop" / "solutions" / "lab-2"
 
 
 @pytest.mark.parametrize(
-    "name", ["original", "upsert", "for_update", "compare", "broken", "lock_only", "silent"]
+    "name", ["original", "upsert", "for_update", "compare", "broken", "torn", "lock_only", "silent"]
 )
 def test_lab_2_knows_a_copy_that_is_mended(stack: Stack, tmp_path: Path, name: str) -> None:
     bench = SharedBench(tmp_path, stack)
     copy = race.mine(bench)
     assert copy.read_text() == race.ORIGINAL.read_text()
     if name == "broken":
-        copy.write_text("no Python")
+        copy.write_text("import what_nobody_has")
+    elif name == "torn":
+        copy.write_text("\nissue.times_seen +== 1\n")
     elif name == "lock_only":
         read = "select(Issue).where(Issue.fingerprint == event.fingerprint)"
         assert read in copy.read_text()
@@ -33,6 +35,7 @@ def test_lab_2_knows_a_copy_that_is_mended(stack: Stack, tmp_path: Path, name: s
     verdict = race.verify(bench)
     assert verdict.is_done is (name in ("upsert", "for_update", "compare")), verdict.why
     assert ("does not start" in verdict.why) is (name == "broken")
+    assert ("ingest.py, line 2: invalid syntax" in verdict.why) is (name == "torn")
     assert ("answers were not 200" in verdict.why) is (name == "lock_only")
 
 
