@@ -18,7 +18,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from loadtests.bootstrap import ROOT
 from loadtests.labs.causes import CAUSES
 from loadtests.labs.recording import FOLDER, Recording, write
 from loadtests.labs.scraping import in_series, scraping
@@ -28,6 +27,7 @@ from loadtests.load.at_once import PATIENCE, post
 from loadtests.load.subjects import TWINS
 from loadtests.stack import ROLES_OF, Stack, StackError, process
 from loadtests.stack.observers import targets
+from loadtests.stack.place import run_folder
 from loadtests.stack.process import interrupted_by_signals
 from loadtests.stack.proxy import Proxy, Trouble
 from shared.event import Event
@@ -179,7 +179,7 @@ def sending(url: str, clients: int, events: Callable[[int], Events]) -> Iterator
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="record")
     parser.add_argument("--cause", action="append", choices=CAUSES, help="which one; without it, all")
-    parser.add_argument("--run-dir", type=Path, default=ROOT / ".run", help="folder for data and logs")
+    parser.add_argument("--run-dir", type=Path, default=run_folder(), help="folder for data and logs")
     options = parser.parse_args(arguments)
     try:
         with interrupted_by_signals(), Stack(options.run_dir, load()) as stack:

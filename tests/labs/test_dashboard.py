@@ -164,6 +164,7 @@ def test_a_learner_names_all_six_in_two_sittings(tmp_path: Path) -> None:
     order = ["Incident 1 of 6", f"If {CAUSES[SOME[1]].about}", "Right.", "Incident 2 of 6"]
     places = [first.index(each) for each in order]
     assert places == sorted(places)
+    assert first.count("The queries that show it:") == 3, "asked for once, and after each right answer"
     assert first.count("Incident 2 of 6") == 2
     assert "Incident 3 of 6" in first
     assert Progress(tmp_path).of(LAB.number).get("answered") == 2

@@ -233,6 +233,15 @@ def test_at_the_end_stands_the_result_and_where_its_report_is(
     expect(page.locator("#load")).to_contain_text("At 500 users 155 times as long. The report: ")
 
 
+def test_a_replay_ends_without_a_report(open_page: OpenPage, feed: Feed, samples: list[Sample]) -> None:
+    with serve(0, feed, 5.0) as url:
+        page = open_page(url)
+        feed.add(
+            samples[-1] | {"at": samples[-1]["at"] + 2, "result": {"result": "The recording ends here."}}
+        )
+        expect(page.locator("#load")).to_have_text("The recording ends here.")
+
+
 def test_a_run_that_was_cut_off_has_no_result(open_page: OpenPage, feed: Feed) -> None:
     with serve(0, feed, 5.0) as url:
         page = open_page(url)
