@@ -332,7 +332,7 @@ def test_the_results_are_copied_after_ctrl_c(tmp_path: Path) -> None:
     make = engine.make("compose-bench", seconds=30)
     client.eventually(lambda: engine.has("run"), "the bench runs")
     os.killpg(make.pid, signal.SIGINT)
-    make.communicate(timeout=20)
+    make.communicate(timeout=60)
     assert make.returncode != 0
     assert engine.has("cp")
 
