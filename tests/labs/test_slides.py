@@ -112,7 +112,7 @@ def test_the_figures_are_those_of_the_terminal(open_deck: OpenDeck) -> None:
     )
     measured = MEASURED["3"]["measured"]
     assert [row[0] for row in rows] == [str(point["size"]) for point in measured]
-    assert [row[1] for row in rows] == [f"{point['rate']:,.0f}" for point in measured]
+    assert [row[1] for row in rows] == [f"{point['rate']:,.1f}" for point in measured]
     heads = page.locator("[data-lab='3'] thead th").all_text_contents()
     assert heads == ["pool", "answers/s", "pool / time held", "p95, ms", "503"]
     assert page.locator("[data-lab='3'] .said").count() == 0
