@@ -1,5 +1,6 @@
 """Learners who share a machine have each a folder and ports of their own, and nobody is there twice."""
 
+import json
 import os
 import signal
 import socket
@@ -78,6 +79,16 @@ def test_six_at_the_same_moment_share_no_port(run_dir: Path, ada: None) -> None:
     ports = {port for first in firsts for port in range(first, first + BLOCK)}
     assert len(ports) == 6 * BLOCK
     assert {each.name for each in (run_dir / "learners").iterdir() if each.is_dir()} == set(names)
+
+
+def test_of_six_who_look_at_the_same_block_first_one_has_it(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zlib.crc32", lambda _: 0)
+    with ThreadPoolExecutor(6) as pool:
+        firsts = list(pool.map(lambda name: place._first_port(run_dir, name), "abcdef"))
+    assert len(set(firsts)) == 6
+    assert json.loads((run_dir / "ports.json").read_text()) == dict(zip("abcdef", firsts, strict=True))
 
 
 def test_blocks_lie_apart_and_below_the_ports_of_outgoing_connections() -> None:
