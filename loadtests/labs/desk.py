@@ -77,7 +77,7 @@ class Desk:
         knob = lab.knob
         unit = f" {knob.unit}" if knob.unit else ""
         prompt = (
-            f"The knob: {knob.about}, {knob.least:g} to {knob.most:g}{unit} (now {{now:g}}; enter: leave it) "
+            f"The knob: {knob.about}, {knob.least:g} to {knob.most:g}{unit} (now {{now:g}}; enter: go on) "
         )
         while (value := self._value(prompt.format(now=state["knob"]), knob.least, knob.most)) is not None:
             state["knob"], state["measured"] = value, self._measured(lab, value)
