@@ -51,7 +51,9 @@ def create_app() -> FastAPI:
     queue = digest_queue(settings, settings.redis_timeout)
     Connection.spare_descriptors = SPARE_DESCRIPTORS + settings.pool_size
     group = Ingest(stores, lambda: enqueue_digest(queue))
-    ingest = Lookup(settings, group, quotas, limits.known) if limits and quotas.has_budgets else group
+    ingest = (
+        Lookup(settings, group, limits.known, limits.may_be_new) if limits and quotas.has_budgets else group
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -7,7 +7,7 @@ the digest gives their places back.
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -81,10 +81,13 @@ class Asked(NamedTuple):
 class Lookup:
     """Stands before `Ingest`, as one that asks MySQL first where it has to."""
 
-    def __init__(self, settings: Settings, ingest: Ingest, quotas: Quotas, known: KnownIssues) -> None:
+    def __init__(
+        self, settings: Settings, ingest: Ingest, known: KnownIssues, may_be_new: Callable[[Event], bool]
+    ) -> None:
         self._ingest = ingest
-        self._quotas = quotas
+        self._quotas = Quotas(settings)
         self._known = known
+        self._may_be_new = may_be_new
         self._engine = make_background_engine(settings, 2)
         self._waiting: list[Asked] = []
         self._asking = False
@@ -98,7 +101,7 @@ class Lookup:
         return await future
 
     def submit(self, event: Event, done: Done) -> None:
-        if not self._quotas.of(event.service).new_issues or self._known.has(event.fingerprint):
+        if not self._may_be_new(event):
             self._ingest.submit(event, done)
             return
         self._waiting.append(Asked(event, done))

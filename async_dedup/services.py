@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from async_dedup.buffer import Buffer, Used
 from async_dedup.limits import Limits
 from async_dedup.modes import Mode
-from shared.quota import MAX_SERVICES, Quota
+from shared.quota import MAX_SERVICES
 from shared.services import Services, ServiceView
 
 
@@ -41,7 +41,7 @@ def _of(limits: Limits, service: str, used: Used) -> ServiceView:
         folded=used.folded,
         left=left,
         new_issues=new_issues,
-        new_issues_left=_left(quota, new_issues),
+        new_issues_left=quota.new_issues_left(new_issues),
     )
 
 
@@ -58,11 +58,7 @@ def _own(limits: Limits) -> dict[str, ServiceView]:
             folded=0,
             left=throttle.buckets.left(service, throttle.share, now),
             new_issues=places.get(service, 0),
-            new_issues_left=_left(limits.quotas.of(service), places.get(service, 0)),
+            new_issues_left=limits.quotas.of(service).new_issues_left(places.get(service, 0)),
         )
         for service, bucket in throttle.buckets
     }
-
-
-def _left(quota: Quota, new_issues: int) -> int | None:
-    return max(quota.new_issues - new_issues, 0) if quota.new_issues else None

@@ -6,8 +6,6 @@ both twins get the same requests. Figures of speed are the benchmark's.
 
 import argparse
 import sys
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.load.at_once import Status, by_all, of_its_own
+from loadtests.load.at_once import by_all, in_rounds, of_its_own
 from loadtests.load.pace import PACE
 from loadtests.load.subjects import ASYNC, NAIVE, TWINS
 from loadtests.stack import Stack, StackError
@@ -33,7 +31,7 @@ from shared.quota import OVERFLOW
 from shared.settings import load, variable
 
 FAILED, INTERRUPTED = 1, 130
-CLIENTS, MESSAGES, ROUNDS = 16, 50, 4
+CLIENTS, MESSAGES = 16, 50
 ENDLESS = 1_000_000_000
 """Messages, of which none comes again."""
 SECONDS = 3.0 * PACE
@@ -107,16 +105,10 @@ def hot_path(stack: Stack, twin: str) -> dict[str, str]:
 
 
 def doubled_limit(stack: Stack, twin: str) -> dict[str, str]:
-    """Each round has connections of its own: one process may get all of them."""
-    began, statuses = time.monotonic(), Counter[Status]()
-    for _ in range(ROUNDS):
-        statuses += by_all(
-            stack.base_url(twin),
-            CLIENTS,
-            SECONDS / ROUNDS,
-            lambda number: of_its_own("limit", number, MESSAGES),
-        ).statuses
-    may = BURST + int(RATE * (time.monotonic() - began))
+    statuses, seconds = in_rounds(
+        stack.base_url(twin), CLIENTS, SECONDS, lambda number: of_its_own("limit", number, MESSAGES)
+    )
+    may = BURST + int(RATE * seconds)
     return {
         "answered 200": f"{statuses[200]:,}",
         "answered 429": f"{statuses[429]:,}",

@@ -19,7 +19,6 @@ def show_services(engine: Engine, throttle: Throttle) -> Services:
 
 
 def _view(name: str, use: Use, left: int | None, created: int) -> ServiceView:
-    budget = use.quota.new_issues
     return ServiceView(
         service=name,
         events=use.events,
@@ -27,5 +26,5 @@ def _view(name: str, use: Use, left: int | None, created: int) -> ServiceView:
         folded=use.folded,
         left=left,
         new_issues=created,
-        new_issues_left=max(budget - created, 0) if budget else None,
+        new_issues_left=use.quota.new_issues_left(created),
     )

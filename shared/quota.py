@@ -29,6 +29,10 @@ class Quota(NamedTuple):
     def is_any(self) -> bool:
         return bool(self.rate or self.new_issues)
 
+    def new_issues_left(self, created: int) -> int | None:
+        """None where it has no budget."""
+        return max(self.new_issues - created, 0) if self.new_issues else None
+
 
 class Quotas:
     """By service."""

@@ -1,7 +1,6 @@
 """Lab 8: one service sends far more than it may, and one sells a hundred tickets to many buyers."""
 
 import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http import HTTPStatus
@@ -13,7 +12,7 @@ from rich.table import Table
 from typing_extensions import TypedDict
 
 from loadtests.labs.lab import Bench, Knob, Lab, Measured, Mistake, Question
-from loadtests.load.at_once import PATIENCE, Status, by_all, of_its_own, post
+from loadtests.load.at_once import PATIENCE, by_all, in_rounds, of_its_own, post
 from loadtests.load.pace import PACE
 from loadtests.load.subjects import ASYNC, NAIVE, TWINS
 from loadtests.stack import Stack
@@ -26,8 +25,7 @@ NOISY, QUIET, TICKETS = "noisy", "quiet", "tickets"
 RATE, BURST, BUDGET = 20.0, 20, 100
 """Events a second of each service but the tickets'; at once; new issues of the tickets'."""
 NOISY_CLIENTS, QUIET_CLIENTS, BUYERS = 16, 2, 40
-ROUNDS, MESSAGES = 4, 50
-"""Of the noisy clients: in each they connect anew, since one process may get all of them."""
+MESSAGES = 50
 SECONDS = 4.0 * PACE
 PAUSE = 0.2
 """Seconds between two events of a quiet client."""
@@ -81,7 +79,14 @@ def _outcome(bench: Bench, stack: Stack, twin: str) -> Outcome:
         return "all is well"
 
     with ThreadPoolExecutor(1) as pool:
-        noisy = pool.submit(_make_noise, url)
+        noisy = pool.submit(
+            in_rounds,
+            url,
+            NOISY_CLIENTS,
+            SECONDS,
+            lambda number: of_its_own("noise", number, MESSAGES),
+            NOISY,
+        )
         quiet = by_all(url, QUIET_CLIENTS, SECONDS, calmly, QUIET)
         statuses, seconds = noisy.result()
     bench.step(f"{twin}: {BUYERS} buyers, each asks {BIDS} times for one of {BUDGET} tickets")
@@ -99,20 +104,6 @@ def _outcome(bench: Bench, stack: Stack, twin: str) -> Outcome:
         "folded": folded,
         "bids_failed": BUYERS * BIDS - bids,
     }
-
-
-def _make_noise(url: str) -> tuple[Counter[Status], float]:
-    """Returns what came of it, and the seconds that it took."""
-    began, statuses = time.monotonic(), Counter[Status]()
-    for _ in range(ROUNDS):
-        statuses += by_all(
-            url,
-            NOISY_CLIENTS,
-            SECONDS / ROUNDS,
-            lambda number: of_its_own("noise", number, MESSAGES),
-            NOISY,
-        ).statuses
-    return statuses, time.monotonic() - began
 
 
 def _buy(url: str, number: int) -> int:

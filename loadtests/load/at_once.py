@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from shared.event import PATH, Event
 from shared.fingerprint import DEFAULT_SERVICE
 
+ROUNDS = 4
 PATIENCE = 30.0
 """Seconds that a client waits for an answer."""
 
@@ -66,6 +67,23 @@ def by_all(
     every = [each for of_one in took for each in of_one]
     p95 = quantiles(every, n=20)[-1] if len(every) > 1 else 0.0
     return Answers(sum(statuses, Counter()), max(lasted), p95)
+
+
+def in_rounds(
+    url: str,
+    clients: int,
+    seconds: float,
+    message: Callable[[int], str],
+    service: str = DEFAULT_SERVICE,
+) -> tuple[Counter[Status], float]:
+    """As `by_all`, with new connections in each round: of several processes one may get all of a round's.
+
+    Returns what came of them, and the seconds that all took.
+    """
+    began, statuses = time.monotonic(), Counter[Status]()
+    for _ in range(ROUNDS):
+        statuses += by_all(url, clients, seconds / ROUNDS, message, service).statuses
+    return statuses, time.monotonic() - began
 
 
 def post(connection: HTTPConnection, event: Event) -> Status:

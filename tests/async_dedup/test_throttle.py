@@ -63,7 +63,11 @@ class Node:
         self.buffer = GroupBuffer(settings, self.limits)
         self.stores = Stores(settings, self.buffer, self.limits)
         group = Ingest(self.stores, lambda: None)
-        self._ingest = Lookup(settings, group, quotas, self.limits.known) if quotas.has_budgets else group
+        self._ingest = (
+            Lookup(settings, group, self.limits.known, self.limits.may_be_new)
+            if quotas.has_budgets
+            else group
+        )
         self.acknowledged = Counter[str]()
 
     async def send(self, *events: Event) -> Counter[str]:
