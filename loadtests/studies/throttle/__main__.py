@@ -10,12 +10,14 @@ from loadtests.load.profiles import NOISY
 from loadtests.load.subjects import TWINS
 from loadtests.studies import study
 from loadtests.studies.study import Part, Study
-from loadtests.studies.throttle import noisy, page, rush, without_redis
+from loadtests.studies.throttle import cost, noisy, page, rush, without_redis
 
 PAIRS = 3
 START_AND_DRAIN = 15.0
 """Seconds of a trial besides its load."""
 RUSH = {"naive_sync": 60.0, "async_dedup": 25.0}
+SATURATED = 25.0
+"""Seconds of a trial of the cost, with the start of its servers."""
 THROTTLE = Study(
     "throttle",
     {
@@ -23,6 +25,7 @@ THROTTLE = Study(
         "noisy-killed": Part(without_redis.PROFILE.seconds + START_AND_DRAIN, without_redis.noisy),
         "rush": Part(PAIRS * sum(RUSH[twin] for twin in TWINS), rush.rush),
         "rush-killed": Part(len(rush.KILLED) * RUSH["async_dedup"], partial(rush.killed, users=rush.USERS)),
+        "cost": Part(cost.PAIRS_OF_EACH * PAIRS * len(cost.CASES) * SATURATED, cost.cost),
     },
     page.render,
 )
@@ -30,7 +33,12 @@ THROTTLE = Study(
 
 def main(arguments: list[str] | None = None) -> int:
     parser = study.parser(THROTTLE)
-    parser.add_argument("--pairs", type=int, default=PAIRS, help="trials of each, of noisy and of rush")
+    parser.add_argument(
+        "--pairs",
+        type=int,
+        default=PAIRS,
+        help="trials of each, of noisy and of rush; of the cost four times as many",
+    )
     return study.run(THROTTLE, parser.parse_args(arguments))
 
 
