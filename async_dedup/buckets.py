@@ -7,10 +7,7 @@ by what this process has let through, and what its peers have told of theirs.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from shared.quota import MAX_SERVICES, OTHERS, Quotas
-
-CLOSE = 1e-9
-"""Of two times that are the same but for the rounding."""
+from shared.quota import CLOSE, MAX_SERVICES, OTHERS, Quotas
 
 
 @dataclass(slots=True)
@@ -43,14 +40,13 @@ class Buckets:
         if not quota.rate:
             bucket.passed += 1
             return 0.0
-        interval = 1 / (quota.rate * share)
         arrival = max(bucket.arrival, now)
-        wait = arrival - now - (max(quota.burst * share, 1) - 1) * interval
+        wait = arrival - now - quota.tolerance(share)
         if wait > CLOSE:
             bucket.throttled += 1
             return wait
         bucket.passed += 1
-        bucket.arrival, bucket.is_news, bucket.changed = arrival + interval, True, now
+        bucket.arrival, bucket.is_news, bucket.changed = arrival + quota.interval(share), True, now
         return 0.0
 
     def told(self, service: str, ahead: float, now: float) -> None:
@@ -67,9 +63,9 @@ class Buckets:
 
     def elsewhere(self, service: str, events: int, share: float, now: float) -> None:
         """What a peer has let through by itself comes on top: each process keeps the sum of all."""
-        if rate := self._quotas.of(service).rate:
+        if interval := self._quotas.of(service).interval(share):
             bucket = self._bucket(service, now)
-            bucket.arrival = max(bucket.arrival, now) + events / (rate * share)
+            bucket.arrival = max(bucket.arrival, now) + events * interval
             bucket.is_news, bucket.changed = True, now
 
     def news(self, service: str, now: float) -> float:
@@ -79,11 +75,8 @@ class Buckets:
 
     def left(self, service: str, share: float, now: float) -> int | None:
         """Events that it may send at this moment; None where it has no limit."""
-        quota, bucket = self._quotas.of(service), self._of.get(service)
-        if not quota.rate:
-            return None
-        ahead = max(bucket.arrival - now, 0.0) if bucket else 0.0
-        return max(int(max(quota.burst * share, 1) - ahead * quota.rate * share + CLOSE), 0)
+        bucket = self._of.get(service)
+        return self._quotas.of(service).events_left(bucket.arrival - now if bucket else 0.0, share)
 
     def _bucket(self, service: str, now: float) -> Bucket:
         bucket = self._of.get(service)

@@ -31,15 +31,12 @@ def view(limits: Limits | None, buffer: Buffer) -> Services:
 def _of(limits: Limits, service: str, used: Used) -> ServiceView:
     quota = limits.quotas.of(service)
     new_issues = sum(age < limits.quotas.window for age in used.ages)
-    left = None
-    if quota.rate:
-        left = max(int(quota.burst - used.ahead * quota.rate), 0)
     return ServiceView(
         service=service,
         events=used.events,
         throttled=used.throttled,
         folded=used.folded,
-        left=left,
+        left=quota.events_left(used.ahead),
         new_issues=new_issues,
         new_issues_left=quota.new_issues_left(new_issues),
     )

@@ -113,7 +113,7 @@ class Throttle:
         """By Redis, in seconds; returns how long the service has to wait."""
         quota = self.quotas.of(service)
         self.buckets.told(service, ahead, time.monotonic())
-        return ahead - (quota.burst - 1) / quota.rate if quota.rate else 0.0
+        return ahead - quota.tolerance()
 
     def used(self, service: str) -> float:
         """Seconds ahead that Redis does not know of: from a time without it, or before a start."""

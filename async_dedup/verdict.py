@@ -116,11 +116,10 @@ def _bytes(numbers: Iterable[int]) -> bytes:
 
 def _words(limits: Limits, service: str, has_payload: Mapping[str, bool]) -> list[Word]:
     quota, folded = limits.quotas.of(service), overflow(service)
-    interval = SECOND / quota.rate if quota.rate else 0.0
     return [
         service,
-        repr(interval),
-        repr((quota.burst - 1) * interval),
+        repr(SECOND * quota.interval()),
+        repr(SECOND * quota.tolerance()),
         int(limits.throttle.used(service) * SECOND),
         quota.new_issues,
         bytes.fromhex(folded.fingerprint),

@@ -17,6 +17,10 @@ OTHERS = "(other services)"
 """Who they are then. Its overflow issue is theirs."""
 
 
+CLOSE = 1e-9
+"""Of two times that are the same but for the rounding."""
+
+
 class Quota(NamedTuple):
     rate: float
     """Events a second; 0: as many as it likes."""
@@ -28,6 +32,20 @@ class Quota(NamedTuple):
     @property
     def is_any(self) -> bool:
         return bool(self.rate or self.new_issues)
+
+    def interval(self, share: float = 1.0) -> float:
+        """Seconds between two events at `share` of the rate; 0 where there is none."""
+        return 1 / (self.rate * share) if self.rate else 0.0
+
+    def tolerance(self, share: float = 1.0) -> float:
+        """Seconds by which an event may come before its turn: the burst."""
+        return (max(self.burst * share, 1) - 1) * self.interval(share)
+
+    def events_left(self, ahead: float, share: float = 1.0) -> int | None:
+        """That may be sent at once by who is so many seconds ahead; None where there is no rate."""
+        if not self.rate:
+            return None
+        return max(int(max(self.burst * share, 1) - max(ahead, 0.0) * self.rate * share + CLOSE), 0)
 
     def new_issues_left(self, created: int) -> int | None:
         """None where it has no budget."""

@@ -186,7 +186,12 @@ def variable(name: str) -> str:
 
 def environment(settings: Settings) -> dict[str, str]:
     """Return the variables with which a process reads the same settings."""
-    return {variable(name): _text(value) for name, value in settings.model_dump(exclude_none=True).items()}
+    return variables(**settings.model_dump(exclude_none=True))
+
+
+def variables(**settings: object) -> dict[str, str]:
+    """Return the variables of these settings alone."""
+    return {variable(name): _text(value) for name, value in settings.items()}
 
 
 def _text(value: object) -> str:

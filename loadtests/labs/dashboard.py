@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from rich.console import Console
@@ -76,11 +77,14 @@ def explain(measured: Measured) -> str:
     )
 
 
-def _show(at: int, bench: Bench, console: Console, measured: Measured) -> None:
-    replay(bench, console, recordings(measured)[at], f"Incident {at + 1} of {INCIDENTS}", measured["speed"])
-    console.print()
-    for name, number in NUMBERS.items():
-        console.print(f"{number:3}  {CAUSES[name].about}")
+@contextmanager
+def _show(at: int, bench: Bench, console: Console, measured: Measured) -> Iterator[None]:
+    about = f"Incident {at + 1} of {INCIDENTS}"
+    with replay(bench, console, recordings(measured)[at], about, measured["speed"]):
+        console.print()
+        for name, number in NUMBERS.items():
+            console.print(f"{number:3}  {CAUSES[name].about}")
+        yield
 
 
 def _number(at: int, measured: Measured) -> float:
@@ -92,9 +96,15 @@ def _solution(at: int, measured: Measured) -> str:
     cause = CAUSES[recording.cause]
     lines = [f"{NUMBERS[recording.cause]}: {cause.about}. The queries that show it:"]
     for sign in cause.signs:
-        before, then = (shown(value, sign.line.unit) for value in sign.read(recording))
-        lines += [f"- {sign.words}: {before} before, {then} then", f"  {sign.line.query.promql}"]
+        lines += [f"- {sign.words}: {_before_and_then(sign.line, recording)}", f"  {sign.line.query.promql}"]
     return "\n".join(lines)
+
+
+def _before_and_then(line: Line, recording: Recording) -> str:
+    before, then = (
+        "no value" if value is None else shown(value, line.unit) for value in _read(line, recording)
+    )
+    return f"{before} before, {then} then"
 
 
 def _mistakes(at: int) -> Iterator[Mistake]:
@@ -103,8 +113,15 @@ def _mistakes(at: int) -> Iterator[Mistake]:
         for sign in cause.signs:
             yield Mistake(
                 partial(_is_contradicted, at, name, sign),
-                f'If {cause.about}, {sign.words}. Not so here: look at "{sign.line.title}".',
+                partial(_contradiction, at, name, sign),
             )
+
+
+def _contradiction(at: int, name: str, sign: Sign, measured: Measured) -> str:
+    return (
+        f"If {CAUSES[name].about}, {sign.words}. Not so here: "
+        f'"{sign.line.title}" is {_before_and_then(sign.line, recordings(measured)[at])}.'
+    )
 
 
 def _is_contradicted(at: int, name: str, sign: Sign, answer: float, measured: Measured) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 
 from rich.console import Console
 
@@ -90,12 +90,18 @@ class Desk:
         for number, question in enumerate(lab.checks):
             if number < state.get("answered", 0):
                 continue
-            if question.show:
-                question.show(self._bench, self._console, measured)
-            while not self._is_answered(lab, question, measured, hints):
-                pass
+            with ExitStack() as shown:
+                self._show(question, measured, shown)
+                while not self._is_answered(lab, question, measured, hints, shown):
+                    pass
             state["answered"] = number + 1
             self._progress.keep(lab.number, state)
+
+    def _show(self, question: Question, measured: Measured, shown: ExitStack) -> None:
+        """In the place of what was shown before."""
+        shown.close()
+        if question.show:
+            shown.enter_context(question.show(self._bench, self._console, measured))
 
     def _measured(self, lab: Lab, value: float) -> Measured:
         with self._turn(lab):
@@ -123,11 +129,13 @@ class Desk:
                 state["done"] = is_done or state.get("done", False)
                 self._progress.keep(lab.number, state)
 
-    def _is_answered(self, lab: Lab, question: Question, measured: Measured, hints: Iterator[str]) -> bool:
+    def _is_answered(
+        self, lab: Lab, question: Question, measured: Measured, hints: Iterator[str], shown: ExitStack
+    ) -> bool:
         again = ", enter: once more" if question.show else ""
         line = self._line(f"{_asked(question)} ({HINT}: a hint, {SOLUTION}: the solution{again}) ")
         if question.show and not line:
-            question.show(self._bench, self._console, measured)
+            self._show(question, measured, shown)
             return False
         if line == HINT:
             self._console.print(next(hints, NO_MORE_HINTS))

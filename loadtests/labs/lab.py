@@ -37,7 +37,7 @@ class Mistake:
     """A wrong answer that people give, and the hint that fits it."""
 
     is_made: Callable[[float, Measured], bool]
-    hint: str
+    hint: str | Callable[[Measured], str]
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Question:
     mistakes: Sequence[Mistake] = ()
     least: float = 0.0
     """By which it may be off in any case, in the unit."""
-    show: Callable[[Bench, Console, Measured], None] | None = None
-    """What it is about, before it is asked and as often as the learner likes."""
+    show: Callable[[Bench, Console, Measured], AbstractContextManager[None]] | None = None
+    """What it is about, before it is asked and as often as the learner likes; to be seen until it ends."""
     solution: Callable[[Measured], str] | None = None
     """Of this question alone, in the place of the lab's; told as well once it is answered."""
 
@@ -63,7 +63,8 @@ class Question:
 
     def hint(self, answer: float, measured: Measured) -> str | None:
         """Return the one that fits this mistake; None where it is none that we know."""
-        return next((each.hint for each in self.mistakes if each.is_made(answer, measured)), None)
+        found = next((each.hint for each in self.mistakes if each.is_made(answer, measured)), None)
+        return found(measured) if callable(found) else found
 
 
 @dataclass(frozen=True)

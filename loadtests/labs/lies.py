@@ -184,7 +184,7 @@ def show(console: Console, measured: Measured) -> None:
             "2 the generator is full",
         ),
         (
-            "open, buckets of ten times",
+            "open, from 5 coarse buckets",
             measured["open"],
             by_buckets(measured["open"]["took"]),
             "3 coarse buckets",
@@ -194,6 +194,11 @@ def show(console: Console, measured: Measured) -> None:
     for who, sent, value, lie in rows:
         table.add_row(who, f"{len(sent['took']):,}", f"{value:,.0f}", lie)
     console.print(table)
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    *first, last = (f"{each:,.0f}" for each in numbers)
+    return f"{', '.join(first)} or {last}"
 
 
 def _is_near(value: float, exact: float) -> bool:
@@ -217,10 +222,12 @@ def explain(measured: Measured) -> str:
         f"that gets {RATE:g} a second. The closed model sent {sent_in_the_freeze(measured):.0f} of them: "
         f"each of its {USERS} users was waiting and asked nothing more. So it has about as many slow answers "
         f"and forgets all others: coordinated omission. {of_closed}\n"
-        "Lie 2 is the same with other words: a generator that is full sends late, and the time that a "
-        f"request has waited within the generator is not counted.{of_full}\n"
-        "Lie 3 comes from a dashboard: between two buckets it draws a straight line, which may lie upwards "
-        f"as well as downwards. Here it says {drawn:,.0f} ms and the truth is {exact:,.0f}: {where}.\n"
+        f"Lie 2 leaves out the same time in another way: with {TOO_FEW} connections, both waiting, the "
+        "generator sends late what was due long ago, and the time that a request has waited within it is "
+        f"not counted.{of_full}\n"
+        f"Lie 3 comes from a dashboard: it knows how many took at most {_listed(BUCKETS)} ms, and no more. "
+        "Between two of these it draws a straight line, which may lie upwards as well as downwards. Here "
+        f"it says {drawn:,.0f} ms and the truth is {exact:,.0f}: {where}.\n"
         f"Lie 4: a mean of percentiles is no percentile. In this one, {mean:,.0f} ms, a second that was fine "
         "weighs as much as one that was not."
     )

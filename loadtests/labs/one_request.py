@@ -51,7 +51,7 @@ def measure(bench: Bench, milliseconds: float) -> Found:
             bench.step(f"one event through {twin}")
             with _running(stack, twin, milliseconds) as url:
                 near[twin] = _middle([trace(stack, url, "lab 1", FOLLOW_SECONDS) for _ in range(TRACES)])
-            bench.step(f"{twin} with MySQL {FARTHER:g} ms farther away")
+            bench.step(f"{twin} with MySQL {FARTHER:g} ms farther away than that")
             with _running(stack, twin, milliseconds + FARTHER) as url:
                 far[twin] = _middle([trace(stack, url, "lab 1", 0) for _ in range(TRACES)])["answered"]
     return {"near": near, "far": far}

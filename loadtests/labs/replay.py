@@ -1,7 +1,7 @@
 """A recorded incident once more, faster: on the live page, and as a table of small lines in the terminal."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from time import sleep
 
@@ -27,8 +27,9 @@ AT_ONCE = 2
 """Scrapes that share a character, the largest of them: a row has room in 80."""
 
 
-def replay(bench: Bench, console: Console, recording: Recording, about: str, speed: float) -> None:
-    """Show it `speed` times as fast as it was."""
+@contextmanager
+def replay(bench: Bench, console: Console, recording: Recording, about: str, speed: float) -> Iterator[None]:
+    """Show it `speed` times as fast as it was. The page is there until the end of the block."""
     feed, port = Feed(), bench.live_port
     every = {line: line.query.values(recording) for line in LINES}
     with ExitStack() as served:
@@ -43,6 +44,7 @@ def replay(bench: Bench, console: Console, recording: Recording, about: str, spe
                 feed.add(sample)
                 live.update(_picture(recording, about, every, scrapes), refresh=True)
                 sleep(PACE * EVERY / speed)
+        yield
 
 
 def samples(recording: Recording, about: str) -> Iterator[Sample]:
@@ -82,6 +84,9 @@ def _picture(recording: Recording, about: str, every: dict[Line, Values], scrape
     table = Table(
         title=f"{about}: wrong from second {recording.began:.0f} to {recording.ended:.0f}",
         title_justify="left",
+        caption="As high as the line's own largest value; blank: no value. Before and then: medians, then of "
+        "its second half.",
+        caption_justify="left",
     )
     table.add_column("", no_wrap=True)
     table.add_column(f"0 to {recording.at[-1]:.0f} s", no_wrap=True, width=-(-len(recording.at) // AT_ONCE))

@@ -17,7 +17,8 @@ from shared.event import PATH, Event
 
 LONGEST = 60
 """Characters of a statement that are shown."""
-NOT_ASKED_BY_US = ("SET GLOBAL", "SELECT event_time", "TRUNCATE")
+NOT_OF_THE_EVENT = ("SET ", "TRUNCATE ")
+"""The log's own, and what a connection begins with: the twins are warm, so it is one in the background."""
 LISTENING_SECONDS = 10.0
 """Until Redis has to have begun to tell."""
 
@@ -92,7 +93,7 @@ def _general_log(stack: Stack) -> Iterator[Any]:
             return [
                 (float(at), " ".join(str(what).split())[:LONGEST])
                 for at, what in cursor.fetchall()
-                if not str(what).startswith(NOT_ASKED_BY_US)
+                if not str(what).startswith(NOT_OF_THE_EVENT)
             ]
 
         try:

@@ -124,6 +124,9 @@ def test_a_wrong_cause_gets_a_hint_that_fits_it(true: str, said: str) -> None:
     contradicted = next(sign for sign in CAUSES[said].signs if not sign.is_in(recorded(true)))
     assert contradicted.words in hint
     assert f'"{contradicted.line.title}"' in hint
+    assert re.search(r"is (no value|[\d.,]+\S*( \S+)?) before, (no value|[\d.,]+\S*( \S+)?) then\.$", hint), (
+        hint
+    )
 
 
 def test_the_prediction_is_held_against_the_recordings() -> None:
@@ -175,6 +178,26 @@ def test_a_learner_names_all_six_in_two_sittings(tmp_path: Path) -> None:
         assert cause.about in " ".join(second.split())
 
 
+def test_the_page_stays_while_the_learner_thinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, asked = FakeBench(tmp_path), list[str]()
+    progress = Progress(tmp_path)
+    progress.keep(LAB.number, {"predicted": 3, "knob": 8, "measured": found()})
+    numbers = iter(["", "", str(NUMBERS[SOME[0]])])
+
+    def ask(prompt: str) -> str:
+        if "Which of the" in prompt:
+            samples = seen(f"http://127.0.0.1:{bench.live_port}")
+            asked.append(str(samples[-1]["step"]))
+            assert len(samples) == len(recorded(SOME[len(asked) // 3]).at)
+        return next(numbers, "q")
+
+    monkeypatch.setattr(replay, "sleep", lambda _: None)
+    Desk(Console(file=StringIO()), progress, bench, ask).go_through(LAB)
+    assert asked == [f"Incident {number} of 6, replayed" for number in (1, 1, 2)]
+    with pytest.raises(OSError, match="refused"):
+        seen(f"http://127.0.0.1:{bench.live_port}")
+
+
 def test_a_row_has_room_in_a_terminal(tmp_path: Path) -> None:
     seen = learn(tmp_path, "")
     for line in LINES:
@@ -207,7 +230,8 @@ def test_it_reaches_the_page(tmp_path: Path, quiet: Console, monkeypatch: pytest
 
     every = [*replay.samples(shown, "Incident 1 of 6")]
     monkeypatch.setattr(replay, "sleep", look)
-    replay.replay(bench, quiet, shown, "Incident 1 of 6", 8)
+    with replay.replay(bench, quiet, shown, "Incident 1 of 6", 8):
+        pass
     assert seen_there[0] == 1
     assert seen_there[-1] == len(every) == len(shown.at)
 
@@ -228,7 +252,8 @@ def test_where_the_port_is_taken_the_terminal_is_enough(
     bench = FakeBench(tmp_path)
     bench.live_port = silent_port
     monkeypatch.setattr(bench, "step", told.append)
-    replay.replay(bench, quiet, recorded("cpu"), "Incident 1 of 6", AT_ONCE)
+    with replay.replay(bench, quiet, recorded("cpu"), "Incident 1 of 6", AT_ONCE):
+        pass
     assert f"port {silent_port} is taken" in told[0]
     assert variable("live_port") in told[1]
     assert "since the last flush" in quiet.file.getvalue()  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ import pymysql
 
 from async_dedup.buffer import Buffer
 from loadtests.stack import Stack
+from loadtests.stack.nodes import Nodes
 from loadtests.stack.proxy import Proxy
 from loadtests.stack.roles import ROLES_OF
 from loadtests.trial.generator import TrialFailed
@@ -33,8 +34,8 @@ class World:
         self.random = Random(seed)  # noqa: S311 - to be repeated, not to be secret
         self.redis: Any = Buffer(stack.settings).redis
         self.proxy: Proxy | None = None
-        self.relays: list[Proxy] = []
-        """Between nodes of the API."""
+        self.nodes: Nodes
+        """Where the API has two; without them there is nothing between them either."""
         self._around: dict[str, dict[str, str]] = {}
 
     def start_twin(self) -> None:

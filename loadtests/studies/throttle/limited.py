@@ -1,6 +1,5 @@
 """What the trials under limits have in common: settings of their own, and an audit by service."""
 
-import json
 import time
 from collections.abc import Mapping
 
@@ -15,7 +14,7 @@ from loadtests.trial.reconcile import Counts, Table, connect, drain, expected, r
 from loadtests.trial.trial import patience
 from shared.fingerprint import DEFAULT_SERVICE
 from shared.quota import overflow
-from shared.settings import variable
+from shared.settings import variables
 
 
 class Audit(TypedDict):
@@ -28,15 +27,6 @@ class Audit(TypedDict):
     rows: int
     """Issues, without those on which folded events count."""
     drain_seconds: float
-
-
-def variables(**settings: object) -> dict[str, str]:
-    """Return the environment with these settings."""
-    return {variable(name): _text(value) for name, value in settings.items()}
-
-
-def _text(value: object) -> str:
-    return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
 def start(stack: Stack, twin: str, **settings: object) -> None:

@@ -12,16 +12,16 @@ from async_dedup.modes import CYCLE
 from loadtests.load.profiles import NOISY, NOISY_ONE, Profile
 from loadtests.load.subjects import ASYNC
 from loadtests.stack import ROLES_OF, Stack
-from loadtests.stack.proxy import WELL, Proxy, Trouble
+from loadtests.stack.nodes import NODES, Nodes, two_nodes
+from loadtests.stack.proxy import WELL, Trouble
 from loadtests.stack.roles import SECOND
 from loadtests.studies.study import Setup, emptied
-from loadtests.studies.throttle.limited import Audit, audit, variables
+from loadtests.studies.throttle.limited import Audit, audit
 from loadtests.studies.throttle.noisy import BURST, LIMIT, Service
 from loadtests.studies.throttle.script import Script, Step, modes
 from loadtests.trial.driver import Driver
+from shared.settings import variables
 
-NODES = (ASYNC, SECOND.name)
-SECRET = "of the two nodes of the study"  # noqa: S105 - they listen on loopback only, for a minute
 PROFILE = NOISY.with_level_seconds([10, 60, 15])
 FLOOD = "level 2 of 3"
 
@@ -73,9 +73,11 @@ def noisy(setup: Setup, profile: Profile = PROFILE, times: Times = TIMES) -> Fou
         setup.display.step("noisy: two nodes, Redis killed")
         emptied(stack).dispose()
         with ExitStack() as nodes:
-            proxies = nodes.enter_context(_two_nodes(stack))
+            between_them = nodes.enter_context(_running(stack))
             script = Script(
-                lambda progress: progress["level"] == FLOOD, _steps(stack, proxies, times), setup.display.load
+                lambda progress: progress["level"] == FLOOD,
+                _steps(stack, between_them, times),
+                setup.display.load,
             )
             seen = nodes.enter_context(modes({node: stack.address(node) for node in NODES}))
             urls = ",".join(stack.base_url(node) for node in NODES)
@@ -107,41 +109,27 @@ def noisy(setup: Setup, profile: Profile = PROFILE, times: Times = TIMES) -> Fou
     }
 
 
-def _steps(stack: Stack, proxies: Sequence[Proxy], times: Times) -> list[Step]:
-    def trouble(trouble: Trouble) -> None:
-        for proxy in proxies:
-            proxy.trouble = trouble
-
+def _steps(stack: Stack, nodes: Nodes, times: Times) -> list[Step]:
     return [
         Step(times.killed, "Redis killed", lambda: stack.kill("redis")),
-        Step(times.cut, "the nodes cut off from each other", lambda: trouble(Trouble(is_black_hole=True))),
-        Step(times.mended, "the nodes together again", lambda: trouble(WELL)),
+        Step(
+            times.cut, "the nodes cut off from each other", lambda: nodes.trouble(Trouble(is_black_hole=True))
+        ),
+        Step(times.mended, "the nodes together again", lambda: nodes.trouble(WELL)),
         Step(times.back, "Redis started again", lambda: stack.start("redis")),
     ]
 
 
 @contextmanager
-def _two_nodes(stack: Stack) -> Iterator[list[Proxy]]:
-    """Give what lies between them: each reaches the other through a relay."""
-    settings, (first, second) = stack.settings, NODES
-    ports = {first: settings.peer_port, second: settings.second_peer_port}
+def _running(stack: Stack) -> Iterator[Nodes]:
     with ExitStack() as end:
-        proxies = {node: Proxy(port) for node, port in ports.items()}
-        for proxy in proxies.values():
-            end.callback(proxy.close)
+        nodes = end.enter_context(two_nodes(stack.settings))
         limits = variables(rate_limit=LIMIT, rate_burst=BURST)
-        peers = {
-            node: variables(
-                peer_port=ports[node], peer_secret=SECRET, peers=f"127.0.0.1:{proxies[other].port}"
-            )
-            for node, other in ((first, second), (second, first))
-        }
-        own = {second: variables(spool_folder=settings.spool_folder / second)}
-        roles = (first, second, *ROLES_OF[first][1:])
-        end.callback(stack.stop_twin, first)
-        end.callback(stack.stop, second)
-        stack.start(*roles, more={role: limits | peers.get(role, {}) | own.get(role, {}) for role in roles})
-        yield [*proxies.values()]
+        roles = (*NODES, *ROLES_OF[ASYNC][1:])
+        end.callback(stack.stop_twin, ASYNC)
+        end.callback(stack.stop, SECOND.name)
+        stack.start(*roles, more={role: {**limits, **nodes.own.get(role, {})} for role in roles})
+        yield nodes
 
 
 def _period(
