@@ -30,6 +30,8 @@ class Buckets:
         self._quotas = quotas
         self._memory = memory
         self._of: dict[str, Bucket] = {}
+        self.has_news = False
+        """Whether there is something that Redis may not have heard of."""
 
     def __iter__(self) -> Iterator[tuple[str, Bucket]]:
         return iter([*self._of.items()])
@@ -46,13 +48,15 @@ class Buckets:
             bucket.throttled += 1
             return wait
         bucket.passed += 1
-        bucket.arrival, bucket.is_news, bucket.changed = arrival + quota.interval(share), True, now
+        bucket.arrival, bucket.changed = arrival + quota.interval(share), now
+        bucket.is_news = self.has_news = True
         return 0.0
 
     def told(self, service: str, ahead: float, now: float) -> None:
         """By Redis: it is the truth, whatever was believed here."""
         bucket = self._bucket(service, now)
         bucket.arrival, bucket.is_news, bucket.changed = now + ahead, False, now
+        self.has_news = self.has_news and any(each.is_news for each in self._of.values())
 
     def at_least(self, service: str, ahead: float, now: float, is_news: bool = False) -> None:
         """By whoever knows that so much is used."""
@@ -60,13 +64,14 @@ class Buckets:
         if now + ahead > bucket.arrival + CLOSE:
             bucket.arrival, bucket.changed = now + ahead, now
             bucket.is_news = bucket.is_news or is_news
+            self.has_news = self.has_news or is_news
 
     def elsewhere(self, service: str, events: int, share: float, now: float) -> None:
         """What a peer has let through by itself comes on top: each process keeps the sum of all."""
         if interval := self._quotas.of(service).interval(share):
             bucket = self._bucket(service, now)
             bucket.arrival = max(bucket.arrival, now) + events * interval
-            bucket.is_news, bucket.changed = True, now
+            bucket.is_news, bucket.changed, self.has_news = True, now, True
 
     def news(self, service: str, now: float) -> float:
         """How far ahead it is where Redis has not heard of it, else 0."""

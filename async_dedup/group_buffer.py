@@ -16,7 +16,7 @@ from redis.exceptions import TimeoutError as RedisTimeout
 
 from async_dedup.fates import Verdict
 from async_dedup.ingest import Added
-from async_dedup.keys import ADD, BATCH, BATCHES, BUFFER, FIRST_EVENTS, GROUP, MAX_FINGERPRINTS
+from async_dedup.keys import ADD, ADD_LIMITED, BATCH, BATCHES, BUFFER, FIRST_EVENTS, GROUP, MAX_FINGERPRINTS
 from async_dedup.limits import Limits
 from async_dedup.link import REFUSALS, Link, Unreached, Word, ask, connect, settle, tell
 from async_dedup.verdict import Question, ask_for
@@ -36,8 +36,8 @@ What it has forgotten costs an upsert, never a count.
 
 FORGOTTEN = -2
 
-ADD_SHA = sha1(ADD.encode(), usedforsecurity=False).hexdigest()
-"""EVALSHA's name for the script."""
+SHA = {script: sha1(script.encode(), usedforsecurity=False).hexdigest() for script in (ADD, ADD_LIMITED)}
+"""EVALSHA's names for the scripts."""
 
 ADD_DURATION = redis_operation_duration.labels("add")
 
@@ -48,8 +48,9 @@ class NobodyKnows(RedisError):
 
 @dataclass(slots=True)
 class Group:
-    """A call of the script: its keys, its arguments behind the first, and what it tells that is new."""
+    """A call of a script: its keys, its arguments behind the first, and what it tells that is new."""
 
+    script: str
     events: Sequence[Event]
     keys: list[Word]
     arguments: list[Word]
@@ -133,7 +134,7 @@ class GroupBuffer:
             answered(RedisTimeout("Redis did not answer in time"))
 
         group.unanswered = 1
-        link.call(("EVALSHA", ADD_SHA, *group.words(introduced=True)), answered)
+        link.call(("EVALSHA", SHA[group.script], *group.words(introduced=True)), answered)
         timer = asyncio.get_running_loop().call_later(seconds / 2, expire)
 
     def _see_through(self, group: Group, outcome: Any, due: float, done: Added) -> None:
@@ -164,7 +165,7 @@ class GroupBuffer:
                     if self._limits:
                         self._limits.known.redis_may_have_forgotten()
                     anew = self._next_group(group.events)
-                    group.keys, group.arguments = anew.keys, anew.arguments
+                    group.script, group.keys, group.arguments = anew.script, anew.keys, anew.arguments
                     group.told, group.question = anew.told, anew.question
                     outcome = await self._send(group)
         except (RedisConnectionError, RedisTimeout, TimeoutError):
@@ -185,7 +186,7 @@ class GroupBuffer:
             self._known.update(group.told)
             return int(outcome)
         payloads, told = outcome
-        verdict, known = group.question.read(payloads, told.decode(), group.told)
+        verdict, known = group.question.read(payloads, told, group.told)
         self._known.update(known)
         return verdict
 
@@ -203,7 +204,7 @@ class GroupBuffer:
         self._introduced = True
         group.unanswered += 1
         try:
-            outcome = await _evaluate(link, words)
+            outcome = await _evaluate(link, group.script, words)
         except RedisError as error:
             group.unanswered -= is_answer(error)
             raise
@@ -225,6 +226,8 @@ class GroupBuffer:
         found, question = by_fingerprint(events), None
         if self._limits:
             question = ask_for(self._limits, events, found, self._known)
+        # Without its payload an issue's place would not be noted.
+        candidates = question.candidates if question else ()
         if question:
             keys += question.keys
             arguments += question.words
@@ -233,12 +236,10 @@ class GroupBuffer:
         for fingerprint, (count, event) in found.items():
             payload, has_trace = "", event.stack_trace is not None
             known = self._known.get(fingerprint)
-            # Without its payload an issue's place would not be noted.
-            may_be_new = question is not None and fingerprint in question.candidates
-            if known is None or may_be_new or (has_trace and not known):
+            if known is None or (has_trace and not known) or fingerprint in candidates:
                 payload, told[fingerprint] = event.model_dump_json(by_alias=True), has_trace
             arguments += (bytes.fromhex(fingerprint), count, payload)
-        return Group(events, keys, arguments, told, question)
+        return Group(ADD_LIMITED if question else ADD, events, keys, arguments, told, question)
 
     def _forget_known(self) -> None:
         if time.monotonic() - self._known_since > KNOWN_PERIOD or len(self._known) > MAX_KNOWN:
@@ -255,11 +256,11 @@ class GroupBuffer:
             self._link.abort()
 
 
-async def _evaluate(link: Link, words: list[Word]) -> Any:
+async def _evaluate(link: Link, script: str, words: list[Word]) -> Any:
     try:
-        return await ask(link, "EVALSHA", ADD_SHA, *words)
+        return await ask(link, "EVALSHA", SHA[script], *words)
     except NoScriptError:
-        return await ask(link, "EVAL", ADD, *words)
+        return await ask(link, "EVAL", script, *words)
 
 
 def is_answer(outcome: object) -> bool:

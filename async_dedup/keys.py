@@ -69,7 +69,9 @@ def _script(name: str) -> str:
     return (Path(__file__).parent / "lua" / f"{name}.lua").read_text()
 
 
-ADD = _script("verdict") + _script("add")
+ADD = _script("add")
+ADD_LIMITED = _script("verdict") + ADD
+"""For groups in which a service has a quota."""
 CLAIM = _script("claim")
 TAKE = _script("take")
 PENDING = _script("pending")

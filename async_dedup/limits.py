@@ -40,14 +40,17 @@ class Limits:
 
     def admitted_by_redis(self, candidates: Mapping[str, str]) -> None:
         """Fingerprints with their services: MySQL may not know of them yet."""
-        self.known.add(candidates)
+        if candidates:
+            self.known.add(candidates)
         for fingerprint, service in candidates.items():
             self.known.placed(service, fingerprint)
 
-    def told(self, services: Iterable[str]) -> None:
-        """What Redis may have forgotten of them, it has been told."""
-        for service in services:
-            self.known.places.pop(service, None)
+    def told(self, services: tuple[str, ...], ahead: bytes) -> None:
+        """By Redis, as the throttle is; and what it may have forgotten of them, it has been told."""
+        self.throttle.told(services, ahead)
+        if self.known.places:
+            for service in services:
+                self.known.places.pop(service, None)
 
     def untold(self) -> list[Place]:
         """Places that were taken in Redis of late: MySQL may not know of them."""

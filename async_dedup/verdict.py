@@ -1,10 +1,11 @@
 """What the services of a group may have: what `verdict.lua` is asked, and what it says."""
 
-import sys
-from array import array
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
+from itertools import count
+from struct import pack
+from typing import NamedTuple
 
 from async_dedup.entries import EPOCH
 from async_dedup.fates import FOLDED, KEPT, Fate, Verdict
@@ -14,40 +15,39 @@ from async_dedup.link import Word
 from shared.answer import Refused
 from shared.event import Event
 from shared.metrics import events_folded
-from shared.quota import MAX_SERVICES, OTHERS, overflow, throttled
+from shared.quota import MAX_SERVICES, OTHERS, Quotas, overflow, throttled
 
+BEHIND, OF_RATE = 4, 3
+"""Words before the last of the bounds, and of a service with its rate."""
 SECOND = 1_000_000
 """In microseconds, which all times are in there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """Of one group; only services with a quota are in it."""
 
     limits: Limits
     events: Sequence[Event]
-    services: Sequence[str]
+    services: tuple[str, ...]
     candidates: Mapping[str, str]
     """Fingerprints that may be new, with their services."""
     keys: list[Word]
     words: list[Word]
 
     def read(
-        self, payloads: int, told: str, sent: Mapping[str, bool]
+        self, payloads: int, told: bytes, sent: Mapping[str, bool]
     ) -> tuple[int | Verdict, Mapping[str, bool]]:
         """What Redis says of the events, and which payloads it has now, of those `sent` and besides.
 
         What it says of rates and budgets is remembered.
         """
-        letters, *ahead = told.split(" ")
-        waits = {
-            service: self.limits.throttle.told(service, int(microseconds) / SECOND)
-            for service, microseconds in zip(self.services, ahead, strict=False)
-        }
-        self.limits.told(self.services)
-        if not letters:
-            self.limits.admitted_by_redis(self.candidates)
+        if told.startswith(b" "):
+            self.limits.told(self.services, told)
+            if self.candidates:
+                self.limits.admitted_by_redis(self.candidates)
             return payloads, sent
+        letters, _, ahead = told.decode().partition(" ")
+        self.limits.told(self.services, ahead.encode())
         refusals: dict[str, Refused] = {}
         fates: list[Fate] = []
         kept, overflows = set[str](), set[str]()
@@ -59,7 +59,9 @@ class Question:
                 case "t":
                     service = event.service
                     if service not in refusals:
-                        refusals[service] = throttled(self.limits.quotas.of(service), waits[service])
+                        quota, at = self.limits.quotas.of(service), self.services.index(service)
+                        wait = int(ahead.split()[at]) / SECOND - quota.tolerance()
+                        refusals[service] = throttled(quota, wait)
                     fates.append(refusals[service])
                 case _:
                     fates.append(FOLDED)
@@ -80,56 +82,83 @@ def ask_for(
 
     `found`: by fingerprint, how many of the events, and one of them; `has_payload`: those Redis knows.
     """
-    names = {event.service: None for _, event in found.values()}
-    limited = [service for service in names if limits.quotas.of(service).is_any]
-    if not limited:
+    quotas = limits.quotas
+    services = frozenset([event.service for _, event in found.values()])
+    same = _same(quotas, limits.throttle.memory, services)
+    if same is None:
         return None
-    which = {fingerprint: number for number, fingerprint in enumerate(found, 1)}
     candidates = {}
-    if limits.quotas.has_budgets:
+    if quotas.has_budgets:
         candidates = {each: event.service for each, (_, event) in found.items() if limits.may_be_new(event)}
     words: list[Word] = [
-        len(limited) + 1,
-        _bytes([which[event.fingerprint] for event in events]),
-        b"" if len(names) == 1 else _owners(limited, found),
+        len(same.limited) + 1,
+        _order(events, found),
+        b"" if same.is_one else _owners(same.limited, found),
         "".join("n" if each in candidates else "." for each in found) if candidates else "",
-        *(MAX_SERVICES, int(limits.quotas.window * SECOND), int(limits.throttle.memory * SECOND)),
+        *same.words,
     ]
+    if limits.throttle.buckets.has_news:
+        for number, ahead in enumerate(limits.throttle.used((*same.limited, OTHERS)), 1):
+            words[BEHIND + OF_RATE * number] = int(ahead * SECOND)
+    if quotas.has_budgets:
+        for service in (*same.limited, OTHERS):
+            words += _of_budget(limits, service, has_payload)
+    return Question(limits, events, same.limited, candidates, same.keys, words)
+
+
+class Same(NamedTuple):
+    """What is the same in all groups of the same services."""
+
+    limited: tuple[str, ...]
+    is_one: bool
+    """Whether there is no other service in the group."""
+    keys: list[Word]
+    words: list[Word]
+    """The bounds; and of each limited service and the others its words, with nothing used."""
+
+
+@lru_cache(MAX_SERVICES)
+def _same(quotas: Quotas, memory: float, services: frozenset[str]) -> Same | None:
+    limited = tuple(service for service in sorted(services) if quotas.of(service).is_any)
+    if not limited:
+        return None
+    keys: list[Word] = [ARRIVALS, SERVICES]
+    words: list[Word] = [pack(">ddd", MAX_SERVICES, quotas.window * SECOND, memory * SECOND)]
     for service in (*limited, OTHERS):
-        words += _words(limits, service, has_payload)
-    keys: list[Word] = [ARRIVALS, SERVICES, *(NEW_ISSUES + service for service in (*limited, OTHERS))]
-    return Question(limits, events, limited, candidates, keys, words)
+        quota, may_be_other = quotas.of(service), service != OTHERS and not quotas.is_named(service)
+        times = SECOND * quota.interval(), SECOND * quota.tolerance()
+        words += (service, pack(">dddB", *times, quota.new_issues, may_be_other), 0)
+        if quotas.has_budgets:
+            keys.append(NEW_ISSUES + service)
+    return Same(limited, len(services) == 1, keys, words)
+
+
+def _order(events: Sequence[Event], found: Mapping[str, tuple[int, Event]]) -> bytes:
+    """Of each event the number of its fingerprint."""
+    which = dict(zip(found, count(1), strict=False))
+    return _bytes([which[event.fingerprint] for event in events])
 
 
 def _owners(limited: Sequence[str], found: Mapping[str, tuple[int, Event]]) -> bytes:
-    number_of = {service: number for number, service in enumerate(limited, 1)}
+    number_of = dict(zip(limited, count(1), strict=False))
     return _bytes([number_of.get(event.service, 0) for _, event in found.values()])
 
 
-def _bytes(numbers: Iterable[int]) -> bytes:
-    """Two of each, the higher one first."""
-    packed = array("H", numbers)
-    if sys.byteorder == "little":
-        packed.byteswap()
-    return packed.tobytes()
+def _bytes(numbers: list[int]) -> bytes:
+    """Two of each."""
+    return pack(f">{len(numbers)}H", *numbers)
 
 
-def _words(limits: Limits, service: str, has_payload: Mapping[str, bool]) -> list[Word]:
-    quota, folded = limits.quotas.of(service), overflow(service)
-    return [
-        service,
-        repr(SECOND * quota.interval()),
-        repr(SECOND * quota.tolerance()),
-        int(limits.throttle.used(service) * SECOND),
-        quota.new_issues,
+def _of_budget(limits: Limits, service: str, has_payload: Mapping[str, bool]) -> tuple[Word, ...]:
+    folded = overflow(service)
+    return (
         bytes.fromhex(folded.fingerprint),
         "" if folded.fingerprint in has_payload else folded.model_dump_json(by_alias=True),
         b"".join(
             bytes.fromhex(place.fingerprint) + b"%016d" % _microseconds(place.reserved_at)
             for place in limits.known.places.get(service, ())
         ),
-        int(service != OTHERS and not limits.quotas.is_named(service)),
-    ]
+    )
 
 
 def _microseconds(moment: datetime) -> int:

@@ -222,6 +222,7 @@ def test_a_restart_of_everything_hands_out_no_second_burst(stack: Stack, setting
         for _ in range(2):
             async with nodes(quota) as (node,):
                 fates.append(await node.send(*some(5)))
+                node.limits.throttle.note()
                 await asyncio.to_thread(node.limits.throttle.keep)
             Buffer(settings).redis.flushall()
         return fates
