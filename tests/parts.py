@@ -197,3 +197,12 @@ def configured(client: Any, name: str) -> str:
 def commands(client: Any) -> dict[str, int]:
     """Calls of every command since the last CONFIG RESETSTAT, also from inside scripts."""
     return {name.removeprefix("cmdstat_"): s["calls"] for name, s in client.info("commandstats").items()}
+
+
+def with_quota(settings: Settings, **quota: object) -> Settings:
+    """The same settings, and these."""
+    return Settings.model_validate({**settings.model_dump(), **quota})
+
+
+def some(service: str, *messages: str) -> list[Event]:
+    return [Event(message=message, service=service) for message in messages]

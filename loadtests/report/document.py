@@ -49,6 +49,9 @@ Run `{results["run"]}`, started {results["started_at"]}, {results["seconds"]:.0f
 commit `{results["commit"]}`, profile `{results["profile"]}`, seed {results["seed"]}.
 {third}To repeat it: `{results["command"]}`.
 How it was measured, and what makes a trial count: [docs/method.md](docs/method.md).
+Measured by themselves: [the steps between the twins](docs/ladder.md), [the async twin's limits](docs/limits.md),
+[how both grow](docs/growth.md), [a noisy service, and a rush of new issues](docs/throttle.md),
+[faults](docs/faults.md), [a long outage](docs/endurance.md).
 
 Made by `make report` from `loadtests/results/{results["run"]}/results.json`; do not edit. Beside it are
 `report.html` with charts, on logarithmic axes, and `results.csv` for a spreadsheet. Every field is described

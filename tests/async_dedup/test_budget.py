@@ -26,9 +26,8 @@ from shared.answer import now
 from shared.event import Event
 from shared.model import Issue, NewIssue, ServiceUse
 from shared.quota import MAX_SERVICES, OTHERS, OVERFLOW, Quotas, overflow
-from shared.settings import Settings
 from tests.async_dedup.killed import kill_at
-from tests.parts import alone, engine_of, rows, times_seen
+from tests.parts import alone, engine_of, rows, some, times_seen, with_quota
 
 SHOP = "shop"
 
@@ -52,14 +51,6 @@ def buffer(stack: Stack) -> Buffer:
     return Buffer(stack.settings)
 
 
-def with_quota(stack: Stack, **quota: object) -> Settings:
-    return Settings.model_validate({**stack.settings.model_dump(), **quota})
-
-
-def some(service: str, *messages: str) -> list[Event]:
-    return [Event(message=message, service=service) for message in messages]
-
-
 def record(name: str, *events: Event) -> Record:
     return record_of(name, [(1, event) for event in events], lambda _: True)
 
@@ -79,7 +70,7 @@ def messages(engine: Engine) -> Counter[str]:
 
 
 def test_a_group_takes_places_as_far_as_there_are_any(stack: Stack, buffer: Buffer, engine: Engine) -> None:
-    quotas = Quotas(with_quota(stack, new_issues=2))
+    quotas = Quotas(with_quota(stack.settings, new_issues=2))
     group = record("first", *some(SHOP, "a", "b", "c", "d"), *some("search", "a"))
     folded = direct.write(engine, [group], quotas)
     assert folded == {event.fingerprint for event in some(SHOP, "c", "d")}
@@ -89,14 +80,14 @@ def test_a_group_takes_places_as_far_as_there_are_any(stack: Stack, buffer: Buff
 
 def test_the_same_group_once_more_is_told_the_same(stack: Stack, buffer: Buffer, engine: Engine) -> None:
     """Its commit was not answered, say."""
-    quotas = Quotas(with_quota(stack, new_issues=1))
+    quotas = Quotas(with_quota(stack.settings, new_issues=1))
     group = record("first", *some(SHOP, "a", "b", "c"))
     assert direct.write(engine, [group], quotas) == direct.write(engine, [group], quotas)
     assert messages(engine) == {"a": 1, OVERFLOW: 2}
 
 
 def test_an_issue_that_was_known_needs_no_place(stack: Stack, buffer: Buffer, engine: Engine) -> None:
-    quotas = Quotas(with_quota(stack, new_issues=1))
+    quotas = Quotas(with_quota(stack.settings, new_issues=1))
     direct.write(engine, [record("before", *some(SHOP, "a", "b", "c"))])
     assert direct.write(engine, [record("first", *some(SHOP, "a", "b", "c", "d", "e"))], quotas) == {
         some(SHOP, "e")[0].fingerprint
@@ -109,7 +100,7 @@ def test_a_row_that_only_counts_is_as_new_as_its_place_says(
     stack: Stack, buffer: Buffer, engine: Engine
 ) -> None:
     """A flush has made it, and the digest has not brought its message."""
-    quotas = Quotas(with_quota(stack, new_issues=1))
+    quotas = Quotas(with_quota(stack.settings, new_issues=1))
     a, b = some(SHOP, "a", "b")
     with engine.begin() as connection:
         connection.execute(
@@ -125,7 +116,7 @@ def test_a_row_that_only_counts_is_as_new_as_its_place_says(
 def test_of_processes_at_once_none_takes_a_place_too_many(
     stack: Stack, buffer: Buffer, engine: Engine
 ) -> None:
-    quotas = Quotas(with_quota(stack, new_issues=25))
+    quotas = Quotas(with_quota(stack.settings, new_issues=25))
     together, folded = threading.Barrier(4), list[set[str]]()
 
     def one(name: int) -> None:
@@ -149,7 +140,7 @@ def test_of_processes_at_once_none_takes_a_place_too_many(
 def test_a_place_is_free_again_when_the_window_has_passed(
     stack: Stack, buffer: Buffer, engine: Engine
 ) -> None:
-    quotas = Quotas(with_quota(stack, new_issues=1, new_issues_window=2.0))
+    quotas = Quotas(with_quota(stack.settings, new_issues=1, new_issues_window=2.0))
     direct.write(engine, [record("first", *some(SHOP, "a"))], quotas)
     with engine.begin() as connection:
         connection.execute(update(NewIssue).values(reserved_at=now() - timedelta(seconds=3)))
@@ -157,7 +148,7 @@ def test_a_place_is_free_again_when_the_window_has_passed(
 
 
 def test_who_invents_services_shares_one_budget(stack: Stack, buffer: Buffer, engine: Engine) -> None:
-    quotas = Quotas(with_quota(stack, new_issues=1, services={"named": {"new_issues": 2}}))
+    quotas = Quotas(with_quota(stack.settings, new_issues=1, services={"named": {"new_issues": 2}}))
     with engine.begin() as connection:
         connection.execute(
             ServiceUse.__table__.insert(),  # type: ignore[attr-defined]
@@ -171,7 +162,7 @@ def test_who_invents_services_shares_one_budget(stack: Stack, buffer: Buffer, en
 def test_the_digest_notes_places_and_gives_back_what_was_not_new(
     stack: Stack, buffer: Buffer, engine: Engine
 ) -> None:
-    settings = with_quota(stack, new_issues=5)
+    settings = with_quota(stack.settings, new_issues=5)
     direct.write(engine, [record("before", *some(SHOP, "a"))])
 
     async def scenario() -> None:
@@ -192,7 +183,7 @@ def test_the_digest_notes_places_and_gives_back_what_was_not_new(
 def test_a_digest_that_is_killed_loses_no_place_and_gives_none_back_twice(
     stack: Stack, buffer: Buffer, engine: Engine, tmp_path: Path, step: str
 ) -> None:
-    settings = with_quota(stack, new_issues=5)
+    settings = with_quota(stack.settings, new_issues=5)
     direct.write(engine, [record("before", *some(SHOP, "a"))])
 
     async def scenario() -> None:
@@ -210,7 +201,7 @@ def test_a_digest_that_is_killed_loses_no_place_and_gives_none_back_twice(
 
 
 def test_a_refused_row_gives_its_place_back(stack: Stack, buffer: Buffer, engine: Engine) -> None:
-    settings = with_quota(stack, new_issues=5)
+    settings = with_quota(stack.settings, new_issues=5)
 
     async def scenario() -> None:
         client = GroupBuffer(settings, Limits(settings, Quotas(settings), buffer))
@@ -232,7 +223,7 @@ def test_a_refused_row_gives_its_place_back(stack: Stack, buffer: Buffer, engine
 def test_what_was_spooled_is_folded_when_it_is_replayed(
     stack: Stack, buffer: Buffer, engine: Engine, tmp_path: Path
 ) -> None:
-    quotas = Quotas(with_quota(stack, new_issues=2))
+    quotas = Quotas(with_quota(stack.settings, new_issues=2))
     spool = Spool(tmp_path, 2**20)
     for number in range(3):
         spool.append(record(f"group{number}", *some(SHOP, f"a{number}", f"b{number}")))
@@ -243,7 +234,7 @@ def test_what_was_spooled_is_folded_when_it_is_replayed(
 
 
 def test_what_redis_took_just_before_mysql_is_told(stack: Stack, buffer: Buffer, engine: Engine) -> None:
-    quotas = Quotas(with_quota(stack, new_issues=2))
+    quotas = Quotas(with_quota(stack.settings, new_issues=2))
     a, b, c = some(SHOP, "a", "b", "c")
     told = [Place(a.fingerprint, SHOP, now())]
     budget.tell(engine, told)
@@ -254,7 +245,7 @@ def test_what_redis_took_just_before_mysql_is_told(stack: Stack, buffer: Buffer,
 def test_places_without_an_issue_and_those_of_long_ago_are_given_back(
     stack: Stack, buffer: Buffer, engine: Engine
 ) -> None:
-    quotas = Quotas(with_quota(stack, new_issues=10, new_issues_window=3_600))
+    quotas = Quotas(with_quota(stack.settings, new_issues=10, new_issues_window=3_600))
     direct.write(engine, [record("first", *some(SHOP, "a", "b"))], quotas)
     a, b = some(SHOP, "a", "b")
     young, homeless = (Place(each * 64, SHOP, now()) for each in "01")

@@ -28,7 +28,7 @@ from shared.event import Event
 from shared.quota import Quotas, overflow
 from shared.settings import Settings
 from tests.conftest import free_settings
-from tests.parts import LIMIT, alone, drain, rows, servers_up, times_seen, wait_until
+from tests.parts import LIMIT, alone, drain, rows, servers_up, times_seen, wait_until, with_quota
 
 SHOP = "shop"
 SLOW = 0.001
@@ -48,10 +48,6 @@ def settings(stack: Stack, tmp_path: Path) -> Iterator[Settings]:
     stack.reset()
     yield stack.settings.model_copy(update={"spool_folder": tmp_path / "spool", "redis_timeout": TIMEOUT})
     servers_up(stack)
-
-
-def with_quota(settings: Settings, **quota: object) -> Settings:
-    return Settings.model_validate({**settings.model_dump(), **quota})
 
 
 class Node:

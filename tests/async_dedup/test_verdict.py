@@ -18,7 +18,7 @@ from shared.answer import Refused
 from shared.event import Event
 from shared.quota import MAX_SERVICES, OTHERS, Quotas, overflow
 from shared.settings import Settings
-from tests.parts import add, alone, counted, first_events
+from tests.parts import add, alone, counted, first_events, some, with_quota
 
 SHOP, SEARCH = "shop", "search"
 SLOW = 0.001
@@ -37,16 +37,8 @@ def buffer(stack: Stack) -> Buffer:
     return Buffer(stack.settings)
 
 
-def with_quota(stack: Stack, **quota: object) -> Settings:
-    return Settings.model_validate({**stack.settings.model_dump(), **quota})
-
-
 def limits_of(settings: Settings) -> Limits:
     return Limits(settings, Quotas(settings), Buffer(settings))
-
-
-def some(service: str, *messages: str) -> list[Event]:
-    return [Event(message=message, service=service) for message in messages]
 
 
 async def group(client: GroupBuffer, *events: Event) -> list[str]:
@@ -76,7 +68,7 @@ def counts(buffer: Buffer, *events: Event) -> list[int]:
 
 
 def test_a_service_gets_its_burst_in_order_and_others_are_not_touched(stack: Stack, buffer: Buffer) -> None:
-    settings = with_quota(stack, rate_limit=SLOW, rate_burst=3, services={SEARCH: {"rate_limit": 0}})
+    settings = with_quota(stack.settings, rate_limit=SLOW, rate_burst=3, services={SEARCH: {"rate_limit": 0}})
     a, b, c = some(SHOP, "a", "b", "c")
     (x,) = some(SEARCH, "a")
     (fates,) = groups(settings, [a, x, b, a, x, c, x, a])
@@ -89,7 +81,7 @@ def test_a_service_gets_its_burst_in_order_and_others_are_not_touched(stack: Sta
 
 
 def test_all_processes_have_one_bucket(stack: Stack, buffer: Buffer) -> None:
-    settings = with_quota(stack, rate_limit=SLOW, rate_burst=5)
+    settings = with_quota(stack.settings, rate_limit=SLOW, rate_burst=5)
     passed = Counter[str]()
     for _ in range(4):
         (fates,) = groups(settings, some(SHOP, "a", "b", "c"))
@@ -98,7 +90,7 @@ def test_all_processes_have_one_bucket(stack: Stack, buffer: Buffer) -> None:
 
 
 def test_what_is_used_comes_back_at_the_rate(stack: Stack, buffer: Buffer) -> None:
-    settings = with_quota(stack, rate_limit=20, rate_burst=2)
+    settings = with_quota(stack.settings, rate_limit=20, rate_burst=2)
 
     async def scenario() -> tuple[int, float, list[float]]:
         client, began, kept, waits = GroupBuffer(settings, limits_of(settings)), time.monotonic(), 0, []
@@ -120,7 +112,7 @@ def test_what_is_used_comes_back_at_the_rate(stack: Stack, buffer: Buffer) -> No
 
 
 def test_a_retry_gets_the_verdict_of_the_first_try_and_counts_nothing(stack: Stack, buffer: Buffer) -> None:
-    settings = with_quota(stack, rate_limit=SLOW, rate_burst=4, new_issues=1)
+    settings = with_quota(stack.settings, rate_limit=SLOW, rate_burst=4, new_issues=1)
     events = some(SHOP, "a", "b", "a", "b", "c")
 
     async def scenario() -> None:
@@ -144,7 +136,7 @@ def test_a_retry_gets_the_verdict_of_the_first_try_and_counts_nothing(stack: Sta
 
 
 def test_never_one_new_issue_too_many_and_what_is_above_is_folded(stack: Stack, buffer: Buffer) -> None:
-    settings = with_quota(stack, new_issues=3)
+    settings = with_quota(stack.settings, new_issues=3)
     messages = [f"new {number}" for number in range(10)]
     (fates,) = groups(settings, some(SHOP, *messages, *messages))
     assert fates == (["kept"] * 3 + ["folded"] * 7) * 2
@@ -155,7 +147,7 @@ def test_never_one_new_issue_too_many_and_what_is_above_is_folded(stack: Stack, 
 
 
 def test_many_processes_at_once_take_exactly_the_budget(stack: Stack, buffer: Buffer) -> None:
-    settings = with_quota(stack, new_issues=50)
+    settings = with_quota(stack.settings, new_issues=50)
 
     async def one(name: int) -> list[str]:
         client, fates = GroupBuffer(settings, limits_of(settings)), []
@@ -177,7 +169,7 @@ def test_many_processes_at_once_take_exactly_the_budget(stack: Stack, buffer: Bu
 
 
 def test_an_issue_with_a_place_needs_no_other_also_after_a_claim(stack: Stack, buffer: Buffer) -> None:
-    settings = with_quota(stack, new_issues=2)
+    settings = with_quota(stack.settings, new_issues=2)
     a, b, c = some(SHOP, "a", "b", "c")
     assert groups(settings, [a, b]) == [["kept", "kept"]]
     buffer.claim()
@@ -187,7 +179,7 @@ def test_an_issue_with_a_place_needs_no_other_also_after_a_claim(stack: Stack, b
 
 
 def test_a_place_is_free_again_when_the_window_has_passed(stack: Stack, buffer: Buffer) -> None:
-    settings = with_quota(stack, new_issues=2, new_issues_window=1.0)
+    settings = with_quota(stack.settings, new_issues=2, new_issues_window=1.0)
     assert groups(settings, some(SHOP, "a", "b", "c")) == [["kept", "kept", "folded"]]
     key = NEW_ISSUES + SHOP
     for place, taken in buffer.redis.zrange(key, 0, -1, withscores=True):
@@ -197,19 +189,21 @@ def test_a_place_is_free_again_when_the_window_has_passed(stack: Stack, buffer: 
 
 
 def test_a_service_that_is_only_throttled_creates_what_it_likes(stack: Stack, buffer: Buffer) -> None:
-    settings = with_quota(stack, rate_limit=1_000, services={SEARCH: {"rate_limit": 0, "new_issues": 1}})
+    settings = with_quota(
+        stack.settings, rate_limit=1_000, services={SEARCH: {"rate_limit": 0, "new_issues": 1}}
+    )
     (fates,) = groups(settings, [*some(SHOP, "a", "b", "c"), *some(SEARCH, "a", "b")])
     assert fates == ["kept"] * 4 + ["folded"]
 
 
 def test_a_throttled_event_takes_no_place(stack: Stack, buffer: Buffer) -> None:
-    settings = with_quota(stack, rate_limit=SLOW, rate_burst=1, new_issues=5)
+    settings = with_quota(stack.settings, rate_limit=SLOW, rate_burst=1, new_issues=5)
     assert groups(settings, some(SHOP, "a", "b", "c")) == [["kept", "throttled", "throttled"]]
     assert len(buffer.services()[SHOP].ages) == 1
 
 
 def test_what_was_used_without_redis_it_is_told(stack: Stack, buffer: Buffer) -> None:
-    settings = with_quota(stack, rate_limit=SLOW, rate_burst=5)
+    settings = with_quota(stack.settings, rate_limit=SLOW, rate_burst=5)
 
     async def scenario() -> list[str]:
         limits = limits_of(settings)
@@ -247,7 +241,7 @@ def test_who_invents_services_gets_no_more_than_one_of_them(stack: Stack, buffer
 
 @pytest.mark.parametrize("name", ["shop ", " ", "(other services)", "\U0001f600" * 64, "a\nb", "ключ", "-1"])
 def test_odd_names_are_services_like_any_other(stack: Stack, buffer: Buffer, name: str) -> None:
-    settings = with_quota(stack, rate_limit=SLOW, rate_burst=1, new_issues=1)
+    settings = with_quota(stack.settings, rate_limit=SLOW, rate_burst=1, new_issues=1)
     fates = groups(settings, [*some(SHOP, "a", "b"), *some(name, "a", "b")])
     assert fates == [["kept", "throttled"] * 2]
     assert set(buffer.services()) == {SHOP, name}
@@ -261,7 +255,7 @@ def test_without_quotas_there_is_nothing_of_it(stack: Stack, buffer: Buffer) -> 
 
 
 def test_a_full_redis_has_decided_nothing(stack: Stack, buffer: Buffer) -> None:
-    settings = with_quota(stack, rate_limit=SLOW, rate_burst=1)
+    settings = with_quota(stack.settings, rate_limit=SLOW, rate_burst=1)
     buffer.redis.config_set("maxmemory", 1)
     try:
         with pytest.raises(RedisError):
