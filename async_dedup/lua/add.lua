@@ -32,29 +32,28 @@ if many > 0 then
 end
 redis.call('SET', KEYS[5], verdict and this .. ' ' .. verdict or this, 'EX', 3600)
 
-local function counted(fingerprint, events, payload, owner)
-    redis.call('HINCRBY', KEYS[1], fingerprint, events)
-    if payload == '' then
-        return 0
-    end
+local payloads = 0
+local function bring(fingerprint, payload, owner)
+    payloads = payloads + 1
     if owner then
         redis.call('XADD', KEYS[4], '*', 'fingerprint', fingerprint, 'event', payload, 'owner', owner)
     else
         redis.call('XADD', KEYS[4], '*', 'fingerprint', fingerprint, 'event', payload)
     end
-    return 1
 end
 
-local payloads = 0
 for i = first, #ARGV, 3 do
     local which = (i - first) / 3 + 1
     local events = counts and (counts[which] or 0) or ARGV[i + 1]
     if events ~= 0 then
-        payloads = payloads + counted(ARGV[i], events, ARGV[i + 2], owners[which])
+        redis.call('HINCRBY', KEYS[1], ARGV[i], events)
+        if ARGV[i + 2] ~= '' then
+            bring(ARGV[i], ARGV[i + 2], owners[which])
+        end
     end
 end
 if verdict then
-    payloads = payloads + settle(counted)
+    settle(bring)
 end
 redis.call('HSET', KEYS[1], 'at', now)
 if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[4]) then

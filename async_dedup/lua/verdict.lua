@@ -165,9 +165,9 @@ local function decide(now, first)
     return table.concat(fates) .. aheads(now), counts, whose
 end
 
--- Keeps what was decided, and counts what was folded where it belongs. Returns the number of payloads.
-local function settle(counted)
-    local payloads, is_kept = 0, {}
+-- Keeps what was decided, and counts what was folded where it belongs.
+local function settle(bring)
+    local is_kept = {}
     for _, service in pairs(services) do
         if not is_kept[service] then
             is_kept[service] = true
@@ -180,9 +180,11 @@ local function settle(counted)
             end
             if service.folded > 0 then
                 redis.call('HINCRBY', KEYS[7], 'f' .. service.name, service.folded)
-                payloads = payloads + counted(service.overflow, service.folded, service.payload)
+                redis.call('HINCRBY', KEYS[1], service.overflow, service.folded)
+                if service.payload ~= '' then
+                    bring(service.overflow, service.payload)
+                end
             end
         end
     end
-    return payloads
 end

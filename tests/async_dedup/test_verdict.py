@@ -220,7 +220,7 @@ def test_what_was_used_without_redis_it_is_told(stack: Stack, buffer: Buffer) ->
 
 def test_who_invents_services_gets_no_more_than_one_of_them(stack: Stack, buffer: Buffer) -> None:
     settings = with_quota(
-        stack, rate_limit=SLOW, rate_burst=2, new_issues=1, services={"named": {"rate_burst": 1}}
+        stack.settings, rate_limit=SLOW, rate_burst=2, new_issues=1, services={"named": {"rate_burst": 1}}
     )
     invented = [Event(message="a", service=f"service {number}") for number in range(MAX_SERVICES)]
     (fates,) = groups(settings, invented)
