@@ -56,7 +56,9 @@ class Buckets:
         """By Redis: it is the truth, whatever was believed here."""
         bucket = self._bucket(service, now)
         bucket.arrival, bucket.is_news, bucket.changed = now + ahead, False, now
-        self.has_news = self.has_news and any(each.is_news for each in self._of.values())
+        self.has_news = self.has_news and any(
+            each.is_news and each.arrival > now for each in self._of.values()
+        )
 
     def at_least(self, service: str, ahead: float, now: float, is_news: bool = False) -> None:
         """By whoever knows that so much is used."""

@@ -79,6 +79,16 @@ def test_what_redis_says_is_the_truth_and_no_news_to_it() -> None:
     assert made.news("shop", 0.0) > 0
 
 
+def test_news_that_time_has_passed_by_is_none() -> None:
+    """Nobody may send for that service any more, and every group would look for it."""
+    made = buckets()
+    passed(made, "shop", 0.0)
+    made.told("search", 0.1, 0.0)
+    assert made.has_news
+    made.told("search", 0.1, 1.1 * BURST / RATE)
+    assert not made.has_news
+
+
 def test_whoever_knows_of_less_changes_nothing() -> None:
     made = buckets()
     passed(made, "shop", 0.0)
