@@ -60,7 +60,7 @@ faults: setup ## inject every kind of fault, account for every event, and write 
 endurance: setup ## a long outage of MySQL, half an hour of faults; writes docs/endurance.md (PARTS=outage SEED=1)
 	@$(RUN) loadtests.studies.endurance $(PARTS_OF)
 
-throttle: setup ## a noisy service and a rush of new issues, with Redis and without; writes docs/throttle.md (PARTS=noisy,rush PAIRS=3 SEED=1)
+throttle: setup ## a noisy service, a rush of new issues, what a limit costs; writes docs/throttle.md (PARTS=noisy,rush,cost PAIRS=3 SEED=1)
 	@$(RUN) loadtests.studies.throttle $(PARTS_OF) $(if $(PAIRS),--pairs $(PAIRS))
 
 report: setup ## write RESULTS.md, report.html, the README's figures and picture and the soak's in docs/method.md again

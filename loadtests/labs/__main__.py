@@ -23,7 +23,7 @@ from loadtests.labs import (
     race,
 )
 from loadtests.labs.desk import Desk
-from loadtests.labs.progress import Progress
+from loadtests.labs.progress import WORKSHOP, Progress
 from loadtests.labs.quiet import quiet
 from loadtests.stack import Stack, StackError
 from loadtests.stack.place import Place, folder_of_learner, learner, place_of_learner, run_folder, typed
@@ -36,8 +36,6 @@ LABS = {
     each.LAB.number: each.LAB
     for each in (one_request, race, pool, hot_path, lies, freshness, broken, noisy, dashboard, own)
 }
-WORKSHOP = "workshop"
-"""The folder within a run folder for progress, and for what a learner edits."""
 FAILED, INTERRUPTED = 1, 130
 
 

@@ -8,6 +8,9 @@ from typing_extensions import TypedDict
 from loadtests.labs.lab import Measured
 from loadtests.load.files import write_json
 
+WORKSHOP = "workshop"
+"""The folder within a run folder for progress, and for what a learner edits."""
+
 
 class State(TypedDict, total=False):
     """Of one lab. Whatever is missing has not been done yet."""

@@ -49,7 +49,7 @@ Run `{results["run"]}`, started {results["started_at"]}, {results["seconds"]:.0f
 commit `{results["commit"]}`, profile `{results["profile"]}`, seed {results["seed"]}.
 {third}To repeat it: `{results["command"]}`.
 How it was measured, and what makes a trial count: [docs/method.md](docs/method.md).
-Measured by themselves: [the steps between the twins](docs/ladder.md), [the async twin's limits](docs/limits.md),
+Measured apart: [the steps between the twins](docs/ladder.md), [the async twin's limits](docs/limits.md),
 [how both grow](docs/growth.md), [a noisy service, and a rush of new issues](docs/throttle.md),
 [faults](docs/faults.md), [a long outage](docs/endurance.md).
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from loadtests.bootstrap import ROOT
-from loadtests.labs.__main__ import LABS, WORKSHOP
+from loadtests.labs.__main__ import LABS
 from loadtests.labs.lab import Measured
-from loadtests.labs.progress import Progress
+from loadtests.labs.progress import WORKSHOP, Progress
 from loadtests.stack.place import LEARNERS
 from tests.client import eventually
 from tests.terminal import surroundings

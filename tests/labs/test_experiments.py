@@ -16,9 +16,9 @@ from rich.console import Console
 from loadtests.bootstrap import ROOT
 from loadtests.demo import FLAWS
 from loadtests.labs import broken, freshness, hot_path, lies, noisy, one_request, own, pool, race
-from loadtests.labs.__main__ import LABS, WORKSHOP
+from loadtests.labs.__main__ import LABS
 from loadtests.labs.lab import Lab
-from loadtests.labs.progress import Progress
+from loadtests.labs.progress import WORKSHOP, Progress
 from loadtests.load.pace import PACE
 from loadtests.load.subjects import ASYNC, NAIVE
 from loadtests.stack.place import FIRST_PORTS, LEARNERS

@@ -4,16 +4,15 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from loadtests.bootstrap import ROOT
+from loadtests.labs.progress import WORKSHOP
+from loadtests.stack.place import folder_of_learner, run_folder
 from loadtests.trial.options import MakeParser
-
-FOLDER = ROOT / ".run" / "workshop"
-"""Of the teacher's own progress."""
 
 
 def folder(program: str, arguments: Sequence[str] | None) -> Path:
     """Return where progress is read, and where what is made goes."""
     parser: argparse.ArgumentParser = MakeParser(prog=program)
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="of progress.json, and of what is made")
+    own = folder_of_learner(run_folder()) / WORKSHOP
+    parser.add_argument("--folder", type=Path, default=own, help="of progress.json, and of what is made")
     chosen: Path = parser.parse_args(arguments).folder
     return chosen.resolve()
