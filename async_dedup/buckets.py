@@ -1,7 +1,7 @@
 """What each service has used of its rate, as this process knows it: GCRA, without I/O. Times in seconds.
 
-While Redis decides, it tells how far ahead each service is, and this is a copy. Without Redis this decides,
-by what this process has let through, and what its peers have told of theirs.
+While Redis decides, it tells how far ahead each service is, and this is a copy, a tenth of a second old.
+Without Redis this decides, by what this process has let through, and what its peers have told of theirs.
 """
 
 from collections.abc import Iterator
@@ -17,8 +17,6 @@ class Bucket:
     passed: int = 0
     """Events that this process has let through by itself: it only grows, so that peers see what is new."""
     throttled: int = 0
-    is_news: bool = False
-    """Whether Redis has not heard of it yet."""
     changed: float = 0.0
 
 
@@ -30,15 +28,16 @@ class Buckets:
         self._quotas = quotas
         self._memory = memory
         self._of: dict[str, Bucket] = {}
-        self.has_news = False
-        """Whether there is something that Redis may not have heard of."""
+        self.untold: set[str] = set()
+        """Services of which Redis may not have heard all."""
 
     def __iter__(self) -> Iterator[tuple[str, Bucket]]:
         return iter([*self._of.items()])
 
     def take(self, service: str, share: float, now: float) -> float:
         """Lets an event pass and returns 0, or how long its service has to wait. `share`: of its rate."""
-        bucket, quota = self._bucket(service, now), self._quotas.of(service)
+        name, quota = self._name(service, now), self._quotas.of(service)
+        bucket = self._of[name]
         if not quota.rate:
             bucket.passed += 1
             return 0.0
@@ -49,51 +48,59 @@ class Buckets:
             return wait
         bucket.passed += 1
         bucket.arrival, bucket.changed = arrival + quota.interval(share), now
-        bucket.is_news = self.has_news = True
+        self.untold.add(name)
         return 0.0
 
     def told(self, service: str, ahead: float, now: float) -> None:
         """By Redis: it is the truth, whatever was believed here."""
-        bucket = self._bucket(service, now)
-        bucket.arrival, bucket.is_news, bucket.changed = now + ahead, False, now
-        self.has_news = self.has_news and any(
-            each.is_news and each.arrival > now for each in self._of.values()
-        )
+        name = self._name(service, now)
+        self._of[name].arrival, self._of[name].changed = now + ahead, now
+        self.untold.discard(name)
+
+    def redis_may_have_forgotten(self) -> None:
+        """It is told of everybody once more."""
+        self.untold.update(self._of)
+
+    def forget_told(self, now: float) -> None:
+        """What time has passed by need not be told."""
+        self.untold = {name for name in self.untold if name in self._of and self._of[name].arrival > now}
 
     def at_least(self, service: str, ahead: float, now: float, is_news: bool = False) -> None:
         """By whoever knows that so much is used."""
-        bucket = self._bucket(service, now)
+        name = self._name(service, now)
+        bucket = self._of[name]
         if now + ahead > bucket.arrival + CLOSE:
             bucket.arrival, bucket.changed = now + ahead, now
-            bucket.is_news = bucket.is_news or is_news
-            self.has_news = self.has_news or is_news
+            if is_news:
+                self.untold.add(name)
 
     def elsewhere(self, service: str, events: int, share: float, now: float) -> None:
         """What a peer has let through by itself comes on top: each process keeps the sum of all."""
         if interval := self._quotas.of(service).interval(share):
-            bucket = self._bucket(service, now)
-            bucket.arrival = max(bucket.arrival, now) + events * interval
-            bucket.is_news, bucket.changed, self.has_news = True, now, True
+            name = self._name(service, now)
+            bucket = self._of[name]
+            bucket.arrival, bucket.changed = max(bucket.arrival, now) + events * interval, now
+            self.untold.add(name)
 
     def news(self, service: str, now: float) -> float:
         """How far ahead it is where Redis has not heard of it, else 0."""
-        bucket = self._of.get(service)
-        return max(bucket.arrival - now, 0.0) if bucket and bucket.is_news else 0.0
+        return max(self._of[service].arrival - now, 0.0) if service in self.untold else 0.0
 
     def left(self, service: str, share: float, now: float) -> int | None:
         """Events that it may send at this moment; None where it has no limit."""
         bucket = self._of.get(service)
         return self._quotas.of(service).events_left(bucket.arrival - now if bucket else 0.0, share)
 
-    def _bucket(self, service: str, now: float) -> Bucket:
-        bucket = self._of.get(service)
-        if bucket is None:
+    def _name(self, service: str, now: float) -> str:
+        """Under which it is kept, from here on at the latest."""
+        if service not in self._of:
             if len(self._of) >= MAX_SERVICES and not self._quotas.is_named(service):
                 self._forget_idle(now)
                 service = service if len(self._of) < MAX_SERVICES else OTHERS
-            bucket = self._of.setdefault(service, Bucket(changed=now))
-        return bucket
+            self._of.setdefault(service, Bucket(changed=now))
+        return service
 
     def _forget_idle(self, now: float) -> None:
         since = now - self._memory
         self._of = {name: each for name, each in self._of.items() if max(each.arrival, each.changed) >= since}
+        self.untold &= self._of.keys()

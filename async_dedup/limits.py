@@ -68,4 +68,9 @@ class Limits:
     def ingest_is(self, state: State) -> None:
         self.throttle.ingest_is(state)
         if state is State.REDIS:
-            self.known.redis_may_have_forgotten()
+            self.redis_may_have_forgotten()
+
+    def redis_may_have_forgotten(self) -> None:
+        """What was used, and which places were taken: it is told with the services' next groups."""
+        self.known.redis_may_have_forgotten()
+        self.throttle.redis_may_have_forgotten()

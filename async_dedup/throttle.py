@@ -40,6 +40,8 @@ KEEP_EVERY = 5.0
 """Seconds between two notes in MySQL of what is used."""
 COUNT_EVERY = 1.0
 """Seconds between two counts of the API's processes, while Redis is there."""
+MARGIN = 10 * CYCLE
+"""Seconds: what has changed in a cycle may be noted in a later one. To tell it twice does no harm."""
 RESTORE_SECONDS = 2.0
 """That a start waits for MySQL: without it, services begin with all that they may have."""
 LEAST_MEMORY = 60.0
@@ -113,7 +115,7 @@ class Throttle:
         return throttled(quota, wait) if wait else KEPT
 
     def told(self, services: tuple[str, ...], ahead: bytes) -> None:
-        """By Redis, in microseconds with a space before each.
+        """By Redis, in microseconds with a space before each, or `-`.
 
         With every group, and looked at ten times a second: read at once, it was 1 us for each event.
         """
@@ -123,10 +125,16 @@ class Throttle:
 
     def note(self) -> None:
         """What Redis has told until now."""
-        for services, (ahead, now) in self._told.items():
+        # A service may be in many keys, and a dict keeps their first order: the newest word has to win.
+        for services, (ahead, now) in sorted(self._told.items(), key=lambda each: each[1][1]):
             for service, microseconds in zip(services, ahead.split(), strict=False):
-                self.buckets.told(service, int(microseconds) / 1e6, now)
+                if microseconds != b"-":
+                    self.buckets.told(service, int(microseconds) / 1e6, now)
         self._told.clear()
+
+    def redis_may_have_forgotten(self) -> None:
+        self.note()
+        self.buckets.redis_may_have_forgotten()
 
     def used(self, services: Iterable[str]) -> list[float]:
         """Seconds ahead that Redis does not know of: from a time without it, or before a start."""
@@ -137,7 +145,7 @@ class Throttle:
     def _messages(self, is_first: bool) -> dict[str, tuple[int, float]]:
         """What peers are told: how many events, and how far ahead, of services that changed just now."""
         now = time.monotonic()
-        since = 0.0 if is_first else now - 10 * CYCLE
+        since = 0.0 if is_first else now - MARGIN
         changed = [each for each in self.buckets if each[1].changed >= since]
         newest = sorted(changed, key=lambda each: each[1].changed, reverse=True)[:MAX_SERVICES]
         return {name: (bucket.passed, max(bucket.arrival - now, 0.0)) for name, bucket in newest}
@@ -150,7 +158,7 @@ class Throttle:
         now = time.monotonic()
         if events:
             self.buckets.elsewhere(service, events, self.share, now)
-        self.buckets.at_least(service, ahead, now)
+        self.buckets.at_least(service, ahead, now, is_news=self.mode is not Mode.REDIS)
 
     async def start(self) -> None:
         """Raises OSError where the port for peers is taken."""
@@ -189,6 +197,7 @@ class Throttle:
             while True:
                 await asyncio.sleep(CYCLE)
                 self.note()
+                self.buckets.forget_told(time.monotonic())
                 heard = self.peers.cycle()
                 self._tell(lambda: self._modes.cycle(heard))  # noqa: B023 - called before the next cycle
         finally:
@@ -210,7 +219,7 @@ class Throttle:
         if rows:
             with self._engine.begin() as connection:
                 connection.execute(KEEP, sorted(rows, key=lambda row: row["service"]))
-            self._kept = now
+            self._kept = now - MARGIN
 
 
 async def _every(seconds: float, work: Callable[[], None]) -> None:

@@ -15,16 +15,20 @@ from async_dedup.link import Word
 from shared.answer import Refused
 from shared.event import Event
 from shared.metrics import events_folded
-from shared.quota import MAX_SERVICES, OTHERS, Quotas, overflow, throttled
+from shared.quota import MAX_SERVICES, OTHERS, Quota, Quotas, overflow, throttled
 
 BEHIND, OF_RATE = 4, 3
-"""Words before the last of the bounds, and of a service with its rate."""
+"""Words before the bounds, and those of a service and its rate."""
+ROUNDING = 1.0
+"""Microseconds that an event may come too early: in Redis a time has a grid of a quarter."""
+MOST_SAME = 64
+"""Sets of services that are remembered: a set may be as large as a group."""
 SECOND = 1_000_000
 """In microseconds, which all times are in there."""
 
 
 class Question(NamedTuple):
-    """Of one group; only services with a quota are in it."""
+    """Of one group; only services with a quota are in it, and the others."""
 
     limits: Limits
     events: Sequence[Event]
@@ -91,46 +95,55 @@ def ask_for(
     if quotas.has_budgets:
         candidates = {each: event.service for each, (_, event) in found.items() if limits.may_be_new(event)}
     words: list[Word] = [
-        len(same.limited) + 1,
+        len(same.services),
         _order(events, found),
         b"" if same.is_one else _owners(same.limited, found),
         "".join("n" if each in candidates else "." for each in found) if candidates else "",
         *same.words,
     ]
-    if limits.throttle.buckets.has_news:
-        for number, ahead in enumerate(limits.throttle.used((*same.limited, OTHERS)), 1):
+    if limits.throttle.buckets.untold:
+        for number, ahead in enumerate(limits.throttle.used(same.services), 1):
             words[BEHIND + OF_RATE * number] = int(ahead * SECOND)
     if quotas.has_budgets:
-        for service in (*same.limited, OTHERS):
+        for service in same.services:
             words += _of_budget(limits, service, has_payload)
-    return Question(limits, events, same.limited, candidates, same.keys, words)
+    return Question(limits, events, same.services, candidates, same.keys, words)
 
 
 class Same(NamedTuple):
     """What is the same in all groups of the same services."""
 
     limited: tuple[str, ...]
+    services: tuple[str, ...]
+    """The same, and at the end the others."""
     is_one: bool
     """Whether there is no other service in the group."""
     keys: list[Word]
     words: list[Word]
-    """The bounds; and of each limited service and the others its words, with nothing used."""
+    """The bounds; and of each of `services` its name and rate, with nothing used."""
 
 
-@lru_cache(MAX_SERVICES)
+@lru_cache(MOST_SAME)
 def _same(quotas: Quotas, memory: float, services: frozenset[str]) -> Same | None:
-    limited = tuple(service for service in sorted(services) if quotas.of(service).is_any)
+    found = [service for service in services if quotas.of(service).is_any]
+    limited = tuple(sorted(found, key=lambda service: (service == OTHERS, service)))
     if not limited:
         return None
     keys: list[Word] = [ARRIVALS, SERVICES]
     words: list[Word] = [pack(">ddd", MAX_SERVICES, quotas.window * SECOND, memory * SECOND)]
-    for service in (*limited, OTHERS):
-        quota, may_be_other = quotas.of(service), service != OTHERS and not quotas.is_named(service)
-        times = SECOND * quota.interval(), SECOND * quota.tolerance()
-        words += (service, pack(">dddB", *times, quota.new_issues, may_be_other), 0)
+    every = limited if limited[-1] == OTHERS else (*limited, OTHERS)
+    for service in every:
+        may_be_other = service != OTHERS and not quotas.is_named(service)
+        words += (service, _rate(quotas.of(service), may_be_other), 0)
         if quotas.has_budgets:
             keys.append(NEW_ISSUES + service)
-    return Same(limited, len(services) == 1, keys, words)
+    return Same(limited, every, len(services) == 1, keys, words)
+
+
+@lru_cache(MAX_SERVICES)
+def _rate(quota: Quota, may_be_other: bool) -> bytes:
+    times = SECOND * quota.interval(), SECOND * quota.tolerance() + ROUNDING
+    return pack(">dddB", *times, quota.new_issues, may_be_other)
 
 
 def _order(events: Sequence[Event], found: Mapping[str, tuple[int, Event]]) -> bytes:

@@ -7,7 +7,7 @@
 --
 -- KEYS: buffer, batches, sealed batch, first_events, group; more where services have quotas: see verdict.lua
 -- ARGV: 1 where Redis should know the process else 0, group number, group id, most fingerprints,
---       number of services with a quota; where there are any, what verdict.lua says; then
+--       number of services with a quota and the others, 0 without any; then what verdict.lua says; then
 --       (fingerprint, events, payload or nothing)...
 -- Returns the number of payloads, -1 for a group that was added before, -2 where Redis can't tell; with services
 -- the first two together with the verdict.
@@ -53,7 +53,7 @@ for i = first, #ARGV, 3 do
     end
 end
 if verdict then
-    settle(bring)
+    settle(tonumber(now), bring)
 end
 redis.call('HSET', KEYS[1], 'at', now)
 if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[4]) then

@@ -10,7 +10,7 @@
 -- ARGV: 5 number of services, 6 events in order: two bytes with the number of its fingerprint each, from 1 on,
 --       7 fingerprints: two bytes with the number of its service each, 0 for one without a quota; nothing where
 --       all are of the first,
---       8 fingerprints: `n` for each that may be new, 9 packed: most services, window, memory, then
+--       8 fingerprints: `n` for each that may be new, `.` for others, nothing where none may be; 9 packed: most services, window, memory, then
 --       (service, packed: interval, tolerance, budget, 1 where it may be one of the others; used before)...,
 --       then where there are windows (overflow's fingerprint, its payload or nothing, places taken before:
 --       32 bytes of fingerprint and 16 digits of time each)... All times are microseconds. Words that are
@@ -19,6 +19,7 @@
 local OF_RATE, OF_BUDGET, BEHIND, PLACE = 3, KEYS[8] and 3 or 0, 9, 48
 local FIELDS = OF_RATE + OF_BUDGET
 local most_services, window, memory
+local newcomers = 0
 local services = {}
 
 -- Forgets some who have been idle for long, the longest first; whether there were any.
@@ -40,14 +41,16 @@ local function service_of(number, now)
     local name = ARGV[at + 1]
     local interval, tolerance, budget, may_be_other = struct.unpack('>dddB', ARGV[at + 2])
     local arrival = redis.call('ZSCORE', KEYS[6], name)
-    if not arrival and may_be_other == 1
-        and redis.call('ZCARD', KEYS[6]) >= most_services and not forget_idle(now) then
-        services[number] = service_of(tonumber(ARGV[5]), now)
-        return services[number]
+    if not arrival and may_be_other == 1 then
+        if redis.call('ZCARD', KEYS[6]) + newcomers >= most_services and not forget_idle(now) then
+            services[number] = service_of(tonumber(ARGV[5]), now)
+            return services[number]
+        end
+        newcomers = newcomers + 1
     end
     local service = {
         name = name, window = KEYS[7 + number], interval = interval, tolerance = tolerance, budget = budget,
-        arrival = math.max(tonumber(arrival or 0), now + ARGV[at + 3]),
+        ahead = math.max(tonumber(arrival or 0) - now, tonumber(ARGV[at + 3])),
         asked = 0, passed = 0, throttled = 0, folded = 0,
     }
     if OF_BUDGET > 0 then
@@ -82,21 +85,21 @@ local function number_at(text, which)
     return 256 * high + low
 end
 
--- Returns how far ahead each service is.
-local function aheads(now)
+-- Returns how far ahead each service is, with a space before each, and `-` for one that was not looked at.
+local function aheads()
     local told = ''
     for number = 1, tonumber(ARGV[5]) do
-        told = told .. (services[number] and string.format(' %d', services[number].arrival - now) or ' -')
+        told = told .. (services[number] and string.format(' %d', services[number].ahead) or ' -')
     end
     return told
 end
 
-local function let_all_pass(now)
+local function let_all_pass()
     for _, service in pairs(services) do
-        service.arrival = service.arrival + service.asked * service.interval
+        service.ahead = service.ahead + service.asked * service.interval
         service.passed, service.asked = service.passed + service.asked, 0
     end
-    return aheads(now)
+    return aheads()
 end
 
 -- Returns the verdict: for each event `.` where it counts, `t` throttled, `f` folded, `o` folded with the
@@ -116,10 +119,10 @@ local function decide(now, first)
         end
     end
     for _, service in pairs(services) do
-        fits = fits and service.arrival + (service.asked - 1) * service.interval - now <= service.tolerance
+        fits = fits and service.ahead + (service.asked - 1) * service.interval <= service.tolerance
     end
     if fits and ARGV[8] == '' then
-        return let_all_pass(now), nil, whose
+        return let_all_pass(), nil, whose
     end
     if ARGV[7] == '' then
         setmetatable(owner, {__index = function() return services[1] end})
@@ -142,16 +145,16 @@ local function decide(now, first)
     end
 
     if fits and all_kept then
-        return let_all_pass(now), nil, whose
+        return let_all_pass(), nil, whose
     end
     local fates, counts = {}, {}
     for event = 1, #ARGV[6] / 2 do
         local which, fate = number_at(ARGV[6], event), '.'
         local service = owner[which]
-        if service and service.interval > 0 and service.arrival - now > service.tolerance then
+        if service and service.interval > 0 and service.ahead > service.tolerance then
             service.throttled, fate = service.throttled + 1, 't'
         elseif service then
-            service.arrival, service.passed = service.arrival + service.interval, service.passed + 1
+            service.ahead, service.passed = service.ahead + service.interval, service.passed + 1
             if not may_be(which) then
                 service.folded = service.folded + 1
                 fate = service.window == KEYS[#KEYS] and 'o' or 'f'
@@ -162,16 +165,16 @@ local function decide(now, first)
         end
         fates[event] = fate
     end
-    return table.concat(fates) .. aheads(now), counts, whose
+    return table.concat(fates) .. aheads(), counts, whose
 end
 
 -- Keeps what was decided, and counts what was folded where it belongs.
-local function settle(bring)
+local function settle(now, bring)
     local is_kept = {}
     for _, service in pairs(services) do
         if not is_kept[service] then
             is_kept[service] = true
-            redis.call('ZADD', KEYS[6], string.format('%.17g', service.arrival), service.name)
+            redis.call('ZADD', KEYS[6], string.format('%.17g', now + service.ahead), service.name)
             if service.passed > 0 then
                 redis.call('HINCRBY', KEYS[7], 'e' .. service.name, service.passed)
             end

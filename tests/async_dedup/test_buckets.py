@@ -83,10 +83,10 @@ def test_news_that_time_has_passed_by_is_none() -> None:
     """Nobody may send for that service any more, and every group would look for it."""
     made = buckets()
     passed(made, "shop", 0.0)
-    made.told("search", 0.1, 0.0)
-    assert made.has_news
-    made.told("search", 0.1, 1.1 * BURST / RATE)
-    assert not made.has_news
+    made.forget_told(0.0)
+    assert made.untold == {"shop"}
+    made.forget_told(1.1 * BURST / RATE)
+    assert not made.untold
 
 
 def test_whoever_knows_of_less_changes_nothing() -> None:

@@ -226,6 +226,28 @@ def test_a_restart_of_everything_hands_out_no_second_burst(stack: Stack, setting
     assert asyncio.run(scenario()) == [{"kept": 5}, {"throttled": 5}]
 
 
+def test_the_newest_word_of_redis_is_noted_last(stack: Stack, settings: Settings) -> None:
+    """Whichever services it came with; and what was put down when others were kept is kept with the next."""
+    quota = with_quota(settings, rate_limit=SLOW, rate_burst=5)
+
+    async def scenario() -> list[Counter[str]]:
+        async with nodes(quota) as (node,):
+            throttle = node.limits.throttle
+            now = time.monotonic()
+            throttle.told((SHOP,), b" 1")
+            throttle.told((SHOP, "search"), b" 2 5000000")
+            throttle.told((SHOP,), b" 5000000000")
+            throttle.buckets.at_least("noted already", 100.0, now)
+            await asyncio.to_thread(throttle.keep)
+            throttle.note()
+            assert throttle.buckets.left(SHOP, 1.0, now) == 0
+            await asyncio.to_thread(throttle.keep)
+        async with nodes(quota) as (node,):
+            return [await node.send(*some(5))]
+
+    assert asyncio.run(scenario()) == [{"throttled": 5}]
+
+
 def test_the_budget_holds_while_redis_goes_and_comes_back(
     stack: Stack, settings: Settings, engine: Engine
 ) -> None:

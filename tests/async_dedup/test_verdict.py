@@ -247,6 +247,51 @@ def test_odd_names_are_services_like_any_other(stack: Stack, buffer: Buffer, nam
     assert set(buffer.services()) == {SHOP, name}
 
 
+@pytest.mark.parametrize(("rate", "burst"), [(100, 206), (7, 7), (3, 1), (9_999, 999)])
+def test_a_burst_is_not_one_too_small_by_rounding(
+    stack: Stack, buffer: Buffer, rate: float, burst: int
+) -> None:
+    """Also where each event is decided by itself."""
+    settings = with_quota(stack.settings, rate_limit=rate, rate_burst=burst)
+    for service, more in ((SHOP, 0), (SEARCH, 1)):
+        events = [Event(message="a", service=service)] * (burst + more)
+        (fates,) = groups(settings, events)
+        assert fates == ["kept"] * burst + ["throttled"] * more
+
+
+def test_newcomers_of_one_group_are_counted_as_well(stack: Stack, buffer: Buffer) -> None:
+    settings = with_quota(stack.settings, rate_limit=SLOW, rate_burst=2)
+    known = [Event(message="a", service=f"known {number}") for number in range(MAX_SERVICES - 1)]
+    new = [Event(message="a", service=f"new {number}") for number in range(4)]
+    assert groups(settings, known, new) == [["kept"] * len(known), ["kept"] * 3 + ["throttled"]]
+    assert buffer.redis.zcard(ARRIVALS) == MAX_SERVICES + 1
+
+
+def test_who_is_called_as_the_others_is_one_of_them(stack: Stack, buffer: Buffer) -> None:
+    settings = with_quota(stack.settings, rate_limit=SLOW, rate_burst=2)
+    known = [Event(message="a", service=f"known {number}") for number in range(MAX_SERVICES - 1)]
+    both = [*some(OTHERS, "a"), *some("new", "a"), *some("newer", "a")]
+    assert groups(settings, [*known, *some("last", "a")], both) == [
+        ["kept"] * MAX_SERVICES,
+        ["kept", "kept", "throttled"],
+    ]
+
+
+def test_a_redis_that_has_forgotten_is_told_what_was_used(stack: Stack, buffer: Buffer) -> None:
+    settings = with_quota(stack.settings, rate_limit=SLOW, rate_burst=2)
+
+    async def scenario() -> list[list[str]]:
+        client = GroupBuffer(settings, limits_of(settings))
+        try:
+            first = await group(client, *some(SHOP, "a", "b"))
+            buffer.redis.flushall()
+            return [first, await group(client, *some(SHOP, "c"))]
+        finally:
+            await client.close()
+
+    assert asyncio.run(scenario()) == [["kept", "kept"], ["throttled"]]
+
+
 def test_without_quotas_there_is_nothing_of_it(stack: Stack, buffer: Buffer) -> None:
     assert asyncio.run(add(stack.settings, some(SHOP, "a"))) == [1]
     assert buffer.services() == {}
