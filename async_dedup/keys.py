@@ -17,8 +17,8 @@
 | rq:*              | RQ's   | digest jobs                        | one waiting at most | failed: 5 minutes |
 
 Services are those with a limit or a budget only. Times in the three zsets are Unix microseconds.
-Counts have no expiry, and `maxmemory-policy noeviction` makes a full Redis refuse new events (503)
-rather than evict counted ones. Fingerprints are 32 raw bytes here, half of their hex form.
+Counts have no expiry, and `maxmemory-policy noeviction` makes a full Redis refuse new events, which
+then go elsewhere, rather than evict counted ones. Fingerprints are 32 raw bytes here, half of their hex form.
 
 | script          | called by                  | promises                                            |
 |-----------------|----------------------------|-----------------------------------------------------|

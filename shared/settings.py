@@ -121,7 +121,7 @@ class Settings(BaseSettings):
     redis_host: Host = "127.0.0.1"
     redis_port: Port = 16379
     redis_timeout: Annotated[float, _seconds(0.05, 60)] = 2.0
-    """Seconds for one Redis call; an unreachable Redis must turn into a 503, never into a hanging client."""
+    """Seconds for one Redis call; an unreachable Redis must never turn into a hanging client."""
 
     spool_folder: Folder = Path(".run/spool")
     """Where the async twin keeps events while neither Redis nor MySQL can be had; on a disk that lasts."""

@@ -170,6 +170,6 @@ LAB = Lab(
     ),
     passed=(
         "Acknowledge only what is on a disk; give everything an id before it can be sent twice; have a "
-        "second place, and a third. docs/faults.md has 58 kinds of this experiment."
+        "second place, and a third. docs/faults.md has 61 kinds of this experiment."
     ),
 )
