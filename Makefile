@@ -15,7 +15,7 @@ $(error no such variable: $(firstword $(UNKNOWN))$(shell $(PYTHON) -c '$(NEAREST
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-observability bench ladder limits growth faults endurance throttle report compare dashboards dashboards-check openapi schema demo load lab labs lab-reset slides sheet up down status compose-up compose-bench compose-down test check format lock clean
+.PHONY: help setup setup-dev setup-observability bench ladder limits growth faults endurance throttle report compare dashboards dashboards-check openapi schema demo load lab labs lab-reset own slides sheet up down status compose-up compose-bench compose-down test check format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s  %s\n", $$1, $$2 }' Makefile
@@ -105,6 +105,9 @@ labs: setup ## list the labs, with what is done (LAB_USER=ada)
 
 lab-reset: setup ## forget what was done (N=1, or all; LAB_USER=ada)
 	@$(RUN) loadtests.labs --reset $(if $(N),--n $(N))
+
+own: setup ## run your own twin (lab 10) until Ctrl-C, with MySQL and ports of its own, for make bench HOST=...
+	@$(RUN) loadtests.labs --serve
 
 slides: setup ## make slides of the labs' last results: .run/workshop/slides.html
 	@$(RUN) loadtests.labs.handouts.slides

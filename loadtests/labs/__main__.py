@@ -1,9 +1,11 @@
 """`python -m loadtests.labs --n 1`: go through a lab; without one, list them with what is done."""
 
 import argparse
+import os
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,17 @@ from loadtests.labs.desk import Desk
 from loadtests.labs.progress import WORKSHOP, Progress
 from loadtests.labs.quiet import quiet
 from loadtests.stack import Stack, StackError
-from loadtests.stack.place import Place, folder_of_learner, learner, place_of_learner, run_folder, typed
+from loadtests.stack.place import (
+    LAB_USER,
+    Place,
+    folder_of_learner,
+    learner,
+    place_of_learner,
+    run_folder,
+    typed,
+)
 from loadtests.stack.process import interrupted_by_signals
+from loadtests.stack.servers import is_heard
 from loadtests.trial.generator import TrialFailed
 from loadtests.trial.options import MakeParser
 from shared.settings import load
@@ -36,6 +47,8 @@ LABS = {
     each.LAB.number: each.LAB
     for each in (one_request, race, pool, hot_path, lies, freshness, broken, noisy, dashboard, own)
 }
+SERVER = "own"
+"""The learner at whose place lab 10's twin is served, where nobody else is named."""
 FAILED, INTERRUPTED = 1, 130
 
 
@@ -68,6 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser: argparse.ArgumentParser = MakeParser(prog="lab")
     parser.add_argument("--n", type=int, choices=LABS, help="which one; without it they are listed")
     parser.add_argument("--reset", action="store_true", help="forget what was done, of one or of all")
+    parser.add_argument("--serve", action="store_true", help="run lab 10's twin until Ctrl-C")
     parser.add_argument(
         "--run-dir", type=Path, default=run_folder(), help="folder for data, logs and progress"
     )
@@ -76,6 +90,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.reset:
             forget(console, options.run_dir, options.n)
+        elif options.serve:
+            return serve(console, options.run_dir)
         elif options.n is None:
             show_labs(console, Progress(folder_of_learner(options.run_dir) / WORKSHOP))
         else:
@@ -98,6 +114,26 @@ def attend(console: Console, run_dir: Path, number: int) -> int:
         print(f"\nlab: left; `{command}` goes on where you were", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def serve(console: Console, run_dir: Path) -> int:
+    """The twin of lab 10, with servers at a learner's place: those at the usual one are the bench's.
+
+    Raises StackError.
+    """
+    program = own.mine(RealBench(console, run_dir, Place(folder_of_learner(run_dir), {})))
+    os.environ.setdefault(LAB_USER, SERVER)
+    with suppress(KeyboardInterrupt), interrupted_by_signals(), place_of_learner(run_dir) as place:
+        bench = RealBench(console, run_dir, place)
+        with bench.stack() as stack, own.running(stack, program) as (url, log):
+            if url is None:
+                raise StackError(f"{program} does not answer:\n{log.read_text()[-2_000:]}")
+            bench.step(f"{program} is {url}")
+            bench.step(f"in another terminal: make bench HOST={url}; Ctrl-C ends it here")
+            while is_heard(int(url.rpartition(":")[2])):
+                time.sleep(0.5)
+            raise StackError(f"it has ended; its log is {log}")
+    return INTERRUPTED
 
 
 def whereabouts(place: Place) -> str:

@@ -67,7 +67,7 @@ def verify(bench: Bench) -> Verdict:
         stack.stop(NAIVE)
         stack.reset()
         bench.step("yours")
-        with _running(stack, mine(bench)) as (url, log):
+        with running(stack, mine(bench)) as (url, log):
             if url is None:
                 return Verdict(False, f"It does not answer:\n{log.read_text()[-2_000:]}")
             return _judged(url, naive)
@@ -116,7 +116,7 @@ def _post(url: str, body: bytes) -> int | str:
 
 
 @contextmanager
-def _running(stack: Stack, program: Path) -> Iterator[tuple[str | None, Path]]:
+def running(stack: Stack, program: Path) -> Iterator[tuple[str | None, Path]]:
     """Its address, None where it does not answer, and its log."""
     port = free_port()
     log = program.with_suffix(".log")

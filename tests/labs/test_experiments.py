@@ -33,7 +33,8 @@ KNOBS = {"make lab N=7": (4.0,), "make lab N=9": (60.0,)}
 ELSEWHERE = {
     "make bench": "loadtests.bench",  # minutes; tests/test_bench.py runs its smoke profile
     # Needs a twin of the learner's own; tests/test_bench.py has one.
-    "make bench HOST=http://127.0.0.1:8000": "loadtests.bench --host http://127.0.0.1:8000",
+    "make bench HOST=http://127.0.0.1:PORT": "loadtests.bench --host http://127.0.0.1:PORT",
+    "make own": "loadtests.labs --serve",  # tests/labs/test_own.py
     "make up": "loadtests.stack up",  # tests/stack/test_stack.py
     "make down": "loadtests.stack down",
     "make slides": "loadtests.labs.handouts.slides",  # tests/labs/test_slides.py
