@@ -67,6 +67,11 @@ def test_the_ratio_is_that_of_the_rung_before() -> None:
         assert f"| `{rung}` | {ratio} ({ratio} to {ratio}) |" in text
 
 
+def test_the_async_twin_is_held_against_the_best_without_redis() -> None:
+    (row,) = [line for line in render(ladder()).splitlines() if line.startswith("| 1.60 ")]
+    assert row == "| 1.60 (1.60 to 1.60) | 1.60 (1.60 to 1.60) |", "20 over 12.5, at each level"
+
+
 def test_the_figures_are_those_of_the_trials() -> None:
     text = render(ladder())
     assert "| `naive_sync` | 400.0 | 400.0 | 95 | 3.50 | 3,000 | 21 |" in text

@@ -16,7 +16,7 @@ from loadtests.analysis.summary import (
     server_per_thousand,
 )
 from loadtests.bootstrap import ROOT
-from loadtests.load.subjects import RUNGS, SUBJECTS
+from loadtests.load.subjects import ASYNC, RUNGS, SUBJECTS
 from loadtests.report.markdown import table
 from loadtests.report.numbers import factor, number, short
 from loadtests.report.rungs import best_of, faster, gains, heaviest
@@ -24,6 +24,7 @@ from loadtests.report.trials import every_trial, machine_in_short
 
 FOLDER = RESULTS / "ladder"
 PAGE = ROOT / "docs" / "ladder.md"
+WITHOUT_REDIS = "group_upsert"
 Figure = Callable[[str], float | None]
 
 
@@ -69,6 +70,13 @@ Above 1 is better than the rung before, below 1 is worse. For p95 the ratio is t
 is shown, and in brackets its interval; with fewer than 6 pairs, too few for an interval, the smallest and
 the largest. For requests and CPU it is the ratio of the medians.
 
+## `async_dedup` beside `{WITHOUT_REDIS}`
+
+`{WITHOUT_REDIS}` is the best that was found without Redis. How many times as long its p95 is as the async
+twin's, pair by pair: above 1 the async twin is faster, and where the interval holds 1, nobody can tell.
+
+{_beside(results, profile, levels)}
+
 Run `{results["run"]}`, commit `{results["commit"]}`; to repeat it: `make ladder`. Made from
 `loadtests/results/ladder/{results["run"]}/results.json`; do not edit.
 
@@ -76,6 +84,13 @@ Run `{results["run"]}`, commit `{results["commit"]}`; to repeat it: `make ladder
 
 {machine_in_short(results["environment"])}
 """
+
+
+def _beside(results: Results, profile: str, levels: list[LevelId]) -> str:
+    both = [each for each in results["trials"] if each["twin"] in (WITHOUT_REDIS, ASYNC)]
+    found = {each["level"]: each["p95_ratio"] for each in compare(both) if each["profile"] == profile}
+    ratios = [_ratio(found.get(level.name)) for level in levels]
+    return table([*(f"p95, {level.name}" for level in levels)], [ratios])
 
 
 def _sentence(results: Results) -> str:

@@ -32,7 +32,7 @@ def _measured(raw: Raw) -> str:
 
 {when(raw)}
 From `loadtests/results/throttle/throttle.json`. `make bench PROFILE=noisy` measures the first two parts
-again, `make bench PROFILE=rush` the next two, `make throttle PARTS=cost` the last. `PAIRS=1` is for a look."""
+again, `make bench PROFILE=rush` the next two, `make throttle PARTS=cost` the last; `PAIRS=1` for a look."""
 
 
 def _rush(trials: Sequence[Rush]) -> str:
