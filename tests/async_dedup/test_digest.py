@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -21,9 +22,11 @@ from async_dedup.digest import ROWS, UPSERT, digest_all, digest_some
 from async_dedup.flush import flush
 from async_dedup.keys import MAX_TAKEN
 from loadtests.stack import Stack
+from loadtests.stack.servers import free_port
 from loadtests.studies.faults.steps import DIGEST
 from shared import listing
 from shared.answer import Refused, now
+from shared.db import make_background_engine
 from shared.event import Event
 from tests.async_dedup.killed import kill_at
 from tests.parts import (
@@ -361,6 +364,23 @@ def test_a_digest_without_mysql_loses_nothing(stack: Stack, buffer: Buffer, engi
     stack.start("mysql")
     assert len(digest_some(buffer, engine).events) == 1
     assert rows(engine)[seen.fingerprint]["message"] == "seen"
+
+
+def test_a_job_that_mysql_fails_does_not_end_at_once(
+    stack: Stack, buffer: Buffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one would come at once, and fail as well."""
+    asyncio.run(add(stack.settings, [event("waits")]))
+    away = make_background_engine(stack.settings.model_copy(update={"mysql_port": free_port()}))
+    monkeypatch.setattr(module, "_parts", lambda: (buffer, away))
+    monkeypatch.setattr(module, "AWAY", 0.5)
+    began = time.monotonic()
+    with pytest.raises(OperationalError):
+        module.digest()
+    assert time.monotonic() - began >= 0.5
+    monkeypatch.setattr(module.Stop, "asked", True)
+    monkeypatch.setattr(module, "pause", pytest.fail)  # told to stop, it does
+    module._wait(60)
 
 
 def test_an_error_does_not_tell_the_log_what_clients_sent(buffer: Buffer, engine: Engine) -> None:
