@@ -8,6 +8,7 @@ from rq import Queue, SimpleWorker
 from rq.exceptions import StopRequested
 
 from async_dedup.digest import Stop, digest_queue, pause
+from async_dedup.priority import PRIORITY
 from shared.db import create_tables_when_up, make_background_engine
 from shared.exposition import serve
 from shared.settings import load
@@ -36,6 +37,7 @@ def main() -> None:
     settings = load()
     create_tables_when_up(make_background_engine(settings))
     serve(settings.host, settings.worker_metrics_port)
+    PRIORITY.take()
     queue = digest_queue(settings, timeout=None)
     while not Stop.asked:
         work(queue)
