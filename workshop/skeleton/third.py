@@ -8,9 +8,10 @@ import sys
 from flask import Flask, Response, request
 
 from shared.answer import JSON, Refused, acknowledged, now, success
-from shared.db import create_tables, make_engine
+from shared.db import create_tables, make_engine, ping
 from shared.event import PATH, Event, parse
-from shared.listing import one
+from shared.health import Dependencies, Health, mysql_health
+from shared.listing import one, page, parse_query
 from shared.settings import load
 
 settings = load()
@@ -29,9 +30,20 @@ def log_event() -> Response:
     return Response(acknowledged("saved", now()), mimetype=JSON)
 
 
+@app.get("/api/v1/errors")
+def list_issues() -> Response:
+    return Response(success(page(engine, parse_query(request.query_string))), mimetype=JSON)
+
+
 @app.get("/api/v1/errors/<fingerprint>")
 def show_issue(fingerprint: str) -> Response:
     return Response(success(one(engine, fingerprint)), mimetype=JSON)
+
+
+@app.get("/api/v1/health")
+def health() -> Response:
+    mysql = mysql_health(engine, ping(settings))
+    return Response(success(Health(status="up", dependencies=Dependencies(mysql=mysql))), mimetype=JSON)
 
 
 @app.errorhandler(Refused)
