@@ -160,7 +160,7 @@ LAB = Lab(
     title="Your own",
     minutes=30,
     is_timed=True,
-    idea="Two twins, one contract. Now yours: a program of forty lines that answers, and forgets.",
+    idea="Two twins, one contract. Now yours: a program of fifty lines that answers, and forgets.",
     predict=Question(
         f"{CLIENTS} clients without a pause. How many times as many answers as the naive twin does the "
         "async one give?",

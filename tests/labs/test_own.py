@@ -8,6 +8,7 @@ import pytest
 
 from loadtests.bootstrap import ROOT
 from loadtests.labs.progress import WORKSHOP
+from loadtests.trial.over_http import Listing, check_health
 from tests import client
 from tests.labs.learner import LIMIT, terminal
 
@@ -26,7 +27,10 @@ def test_it_is_served_until_ctrl_c(tmp_path: Path, copy: Path) -> None:
         shown.wait_for("Ctrl-C ends it here")
         (url,) = re.findall(r"make bench HOST=(\S+);", shown.said())
         assert str(copy) in shown.said()
+        check_health(url)
+        listing = Listing(url)  # as the bench asks it
         assert client.log(url, "one of my own").status == 200
+        assert listing.total() == 1
         shown.interrupt()
         shown.process.wait(LIMIT)
         with pytest.raises(OSError, match="refused"):
