@@ -161,9 +161,9 @@ LAB = Lab(
     checks=tuple(map(_question, range(INCIDENTS))),
     hints=(
         "Which twin suffers: one, the other, both, or neither? That leaves three or four.",
-        "Neither: who makes rows, and who brings counts? One of the two ages grows, or both.",
-        "The naive twin alone: does each statement take longer, or only one that waits for a row?",
-        "Both: is there more to do than before, or less to do it with?",
+        "If neither: who makes rows, and who brings counts? One of the two ages grows, or both.",
+        "If the naive twin alone: is MySQL away, or slow with each statement, or does one wait for a row?",
+        "If both: is there more to do than before, or less to do it with?",
     ),
     solution=lambda measured: "\n".join(_solution(at, measured) for at in range(INCIDENTS)),
     passed=(

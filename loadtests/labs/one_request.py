@@ -24,7 +24,7 @@ FOLLOW_SECONDS = 1.5 * PACE
 WARM_UP = 10
 TRACES = 5
 """Of which the one in the middle is shown: a single one may have met a busy moment."""
-WIDTH, WHAT = 28, 30
+WIDTH, WHAT = 26, 30
 """Characters of a bar, and of a statement: a row has room in 80."""
 SHOWN_AFTER = 6
 """Steps behind the answer that are shown."""
@@ -51,7 +51,7 @@ def measure(bench: Bench, milliseconds: float) -> Found:
             bench.step(f"one event through {twin}")
             with _running(stack, twin, milliseconds) as url:
                 near[twin] = _middle([trace(stack, url, "lab 1", FOLLOW_SECONDS) for _ in range(TRACES)])
-            bench.step(f"{twin} with MySQL {FARTHER:g} ms farther away than that")
+            bench.step(f"{twin} with MySQL another {FARTHER:g} ms away")
             with _running(stack, twin, milliseconds + FARTHER) as url:
                 far[twin] = _middle([trace(stack, url, "lab 1", 0) for _ in range(TRACES)])["answered"]
     return {"near": near, "far": far}
@@ -174,7 +174,7 @@ def _far(twin: str) -> Question:
         "Look at its steps before the answer: which of them goes to MySQL?",
     )
     return Question(
-        f"MySQL moves from where it was in the last figures to {FARTHER:g} ms farther away, there and back. "
+        f"MySQL moves away by another {FARTHER:g} ms, there and back, from where it was in the last figures. "
         f"How long does {twin}'s client wait?",
         partial(follows, twin),
         within=WITHIN[twin],
