@@ -40,8 +40,7 @@ class Limits:
 
     def admitted_by_redis(self, candidates: Mapping[str, str]) -> None:
         """Fingerprints with their services: MySQL may not know of them yet."""
-        if candidates:
-            self.known.add(candidates)
+        self.known.add(candidates)
         for fingerprint, service in candidates.items():
             self.known.placed(service, fingerprint)
 

@@ -115,7 +115,7 @@ class Throttle:
         return throttled(quota, wait) if wait else KEPT
 
     def told(self, services: tuple[str, ...], ahead: bytes) -> None:
-        """By Redis, in microseconds with a space before each, or `-`.
+        """By Redis, in microseconds with spaces between, or `-`.
 
         With every group, and looked at ten times a second: read at once, it was 1 us for each event.
         """

@@ -45,17 +45,15 @@ class Question(NamedTuple):
 
         What it says of rates and budgets is remembered.
         """
-        if told.startswith(b" "):
-            self.limits.told(self.services, told)
-            if self.candidates:
-                self.limits.admitted_by_redis(self.candidates)
+        letters, _, ahead = told.partition(b" ")
+        self.limits.told(self.services, ahead)
+        if not letters:
+            self.limits.admitted_by_redis(self.candidates)
             return payloads, sent
-        letters, _, ahead = told.decode().partition(" ")
-        self.limits.told(self.services, ahead.encode())
         refusals: dict[str, Refused] = {}
         fates: list[Fate] = []
         kept, overflows = set[str](), set[str]()
-        for letter, event in zip(letters, self.events, strict=True):
+        for letter, event in zip(letters.decode(), self.events, strict=True):
             match letter:
                 case ".":
                     fates.append(KEPT)

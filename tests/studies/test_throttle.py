@@ -14,16 +14,18 @@ from loadtests.load.profiles import NOISY, NOISY_ONE, OTHERS
 from loadtests.load.progress import Progress
 from loadtests.stack import Stack
 from loadtests.studies import study
-from loadtests.studies.throttle import limited, noisy, noisy_page, page, rush, without_redis
+from loadtests.studies.throttle import cost, limited, noisy, noisy_page, page, rush, without_redis
 from loadtests.studies.throttle.__main__ import THROTTLE
 from loadtests.studies.throttle.script import Script, Step
 from loadtests.studies.throttle.without_redis import Times, between, overshoot
 from loadtests.trial.driver import Driver
 from loadtests.trial.reconcile import connect
 from shared.fingerprint import fingerprint
-from shared.quota import overflow
+from shared.quota import Quotas, overflow
+from shared.settings import Settings
 from tests.parts import alone
 from tests.samples import level
+from tests.samples import trial as whole_trial
 from tests.studies.shared import Shared, measured
 
 SHORT = NOISY.with_level_seconds([1, 2, 1])
@@ -252,6 +254,39 @@ def test_the_page_says_what_became_of_a_rush(monkeypatch: pytest.MonkeyPatch, tm
     )
     assert "| redis and mysql | redis, direct, spool |" in text
     assert "| rush-killed | 2026" in text
+
+
+def test_the_cost_is_measured_in_pairs(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "PAIRS_OF_EACH", 1)
+    (pair,) = cost.cost(setup(stack), "smoke")
+    assert pair["free"]["twin"] == pair["limited"]["twin"] == ASYNC
+    assert all(pair[each]["reconcile"]["acknowledged"] > 50 for each in ("free", "limited"))
+    assert all(pair[each]["reconcile"]["lost"] == 0 for each in ("free", "limited"))
+
+
+def test_both_cases_of_the_cost_are_settings() -> None:
+    assert not Quotas(Settings.model_validate(cost.CASES[cost.FREE])).is_any
+    assert Quotas(Settings.model_validate(cost.CASES[cost.LIMITED])).has_rates
+
+
+def priced(rate: float, is_valid: bool = True) -> cost.Pair:
+    """With a limit so many events a second, of 1,000 without."""
+    free, limited = whole_trial(1, ASYNC, 5.0), whole_trial(1, ASYNC, 5.0)
+    free["levels"][0]["achieved_rps"], limited["levels"][0]["achieved_rps"] = 1_000.0, rate
+    limited["valid"] = is_valid
+    return {"free": free, "limited": limited}
+
+
+@pytest.mark.parametrize(("rate", "change", "met"), [(990.0, "-1.0%", "met"), (960.0, "-4.0%", "**missed**")])
+def test_the_page_says_what_a_limit_costs(rate: float, change: str, met: str) -> None:
+    of_cost = page.SECTIONS["cost"]
+    few = of_cost([priced(rate), priced(100.0, is_valid=False)])
+    assert f"| events/s | 1,000 | {rate:.0f} | {change} | {change} | {change} | 1 |" in few
+    assert f"at most 2% of the rate; {met}." in few
+    assert "Left out as not valid: 1 of 2 pairs." in few
+    assert "too few pairs for an interval" in few
+    assert "at least 95 %" in of_cost([priced(rate)] * 6)
+    assert "No pair was valid." in of_cost([priced(rate, is_valid=False)])
 
 
 def test_the_page_is_what_its_raw_file_makes() -> None:

@@ -1,6 +1,6 @@
 """What a limit costs where nobody is throttled: the async twin, saturated, with one and without, in pairs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from typing_extensions import TypedDict
@@ -24,11 +24,11 @@ class Pair(TypedDict):
     limited: Trial
 
 
-def cost(setup: Setup, profile: str = PROFILE, cases: Sequence[str] = (FREE, LIMITED)) -> list[Pair]:
+def cost(setup: Setup, profile: str = PROFILE) -> list[Pair]:
     """Pairs in drawn order. Raises StackError and TrialFailed."""
     options, found = setup.options, dict[str, dict[int, Trial]]()
     pairs = PAIRS_OF_EACH * options.pairs
-    for turn in plan.turns(plan.Part(profile, pairs), cases, options.seed):
+    for turn in plan.turns(plan.Part(profile, pairs), list(CASES), options.seed):
         setup.display.step(f"cost: pair {turn.pair} of {pairs}, {turn.twin}")
         with setup.stack(**CASES[turn.twin]) as stack:
             trial = run_trial(stack, turn._replace(twin=ASYNC), options.seed, setup.display.load)

@@ -144,13 +144,16 @@ def _cost(pairs: Sequence[Pair]) -> str:
         _change("CPU of all server processes per event, us", whole, _cpu, cpus, 1),
     ]
     met = "met" if 1 - rates["median"] <= ALLOWED_COST else "**missed**"
+    interval = "From and to are the least and the most: there are too few pairs for an interval."
+    if rates["confidence"]:
+        interval = "The interval holds the median with at least 95 %."
     return f"""{heading}
 
 async_dedup with more load than it can take: of one service, a limit that is never reached, and without one.
 
 {table(COST_HEADS, rows)}
 
-The interval holds the median with at least 95 %. Aimed at: at most {ALLOWED_COST:.0%} of the rate; {met}.
+{interval} Aimed at: at most {ALLOWED_COST:.0%} of the rate; {met}.
 Left out as not valid: {len(pairs) - len(whole)} of {len(pairs)} pairs."""
 
 
