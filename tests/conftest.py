@@ -2,10 +2,12 @@
 
 import os
 import random
+import shutil
 import signal
 import socket
+import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from sqlalchemy import Engine
 
 from async_dedup.digest import digest_queue
 from loadtests.stack import Stack
+from loadtests.stack.servers import MySQL
 from shared.db import make_background_engine
 from shared.settings import Settings
 from tests.observed import Observed, observe
@@ -33,6 +36,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+Install = Callable[[Path], Path]
 URL_FIXTURES = {"naive_sync": "naive_url", "async_dedup": "async_url"}
 
 
@@ -60,11 +64,25 @@ def free_settings() -> Settings:
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
+def install() -> Iterator[Install]:
+    """Put MySQL's files into a run folder, and return that: the installer takes seconds of a core each time."""
+    with tempfile.TemporaryDirectory(prefix="twins-") as folder:
+        made = MySQL(Path(folder), Settings())
+        made.prepare(lambda command: subprocess.run(command, capture_output=True, check=True))
+
+        def into(run_dir: Path) -> Path:
+            shutil.copytree(made.data, run_dir / "mysql" / made.data.name)
+            return run_dir
+
+        yield into
+
+
+@pytest.fixture(scope="session")
+def stack(install: Install) -> Iterator[Stack]:
     """A stack with MySQL and Redis running, and nothing else."""
     with (
         tempfile.TemporaryDirectory(prefix="twins-") as folder,
-        Stack(Path(folder), free_settings()) as private,
+        Stack(install(Path(folder)), free_settings()) as private,
     ):
         private.start("mysql")
         private.start("redis")
@@ -76,6 +94,12 @@ def run_dir() -> Iterator[Path]:
     """An empty folder for a stack of the test's own."""
     with tempfile.TemporaryDirectory(prefix="twins-") as folder:
         yield Path(folder).resolve()
+
+
+@pytest.fixture
+def installed_dir(run_dir: Path, install: Install) -> Path:
+    """As `run_dir`, where the stack's MySQL has to start."""
+    return install(run_dir)
 
 
 @pytest.fixture(scope="module")
@@ -97,12 +121,14 @@ def twin_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def observed() -> Iterator[Observed]:
+def observed(install: Install) -> Iterator[Observed]:
     """Prometheus with a short run of both twins, which still run: until the end of the tests is too dear."""
     with (
         tempfile.TemporaryDirectory(prefix="twins-") as folder,
         # A limit that nobody reaches: with it the throttle's metrics are there.
-        observe(Path(folder), free_settings().model_copy(update={"rate_limit": 100_000.0})) as watched,
+        observe(
+            install(Path(folder)), free_settings().model_copy(update={"rate_limit": 100_000.0})
+        ) as watched,
     ):
         yield watched
 

@@ -30,7 +30,7 @@ from loadtests.report.verdict import verdict
 from loadtests.stack import Stack, StackError
 from shared.fingerprint import fingerprint
 from tests import client
-from tests.conftest import free_settings, is_free
+from tests.conftest import Install, free_settings, is_free
 from tests.parts import environment
 from tests.samples import results, trial
 
@@ -38,13 +38,13 @@ Run = tuple[subprocess.CompletedProcess[str], dict[str, Any], Path, list[Sample]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, naive_url: str) -> Run:
+def run(tmp_path_factory: pytest.TempPathFactory, naive_url: str, install: Install) -> Run:
     """How a smoke run ended, its results, their folder, and what the live page showed.
 
     The third implementation is the naive twin of another stack. The seed puts it last: no twin that has to be
     stopped leaves time for its audit to be seen.
     """
-    folder, settings = tmp_path_factory.mktemp("bench"), free_settings()
+    folder, settings = install(tmp_path_factory.mktemp("bench")), free_settings()
     with ThreadPoolExecutor() as beside:
         live = beside.submit(shown_until_the_end, settings.live_port)
         ended = subprocess.run(
@@ -278,11 +278,11 @@ def test_the_cost_of_a_third_implementation_is_not_known(run: Run) -> None:
 
 
 def test_a_failed_trial_stops_no_other_and_ctrl_c_leaves_no_process_and_what_is_finished(
-    tmp_path: Path,
+    tmp_path: Path, install: Install
 ) -> None:
     three = ["--twins", "naive_sync", "--pairs", "3"]
     with subprocess.Popen(
-        [*command(tmp_path), *three], env=private(), stdout=subprocess.PIPE, text=True
+        [*command(install(tmp_path)), *three], env=private(), stdout=subprocess.PIPE, text=True
     ) as bench_process:
         assert bench_process.stdout is not None
         shown = iter(bench_process.stdout)

@@ -9,6 +9,7 @@ import pytest
 
 from loadtests import demo
 from loadtests.demo import FLAWS
+from tests.conftest import Install
 from tests.terminal import run
 
 COUNTED = {
@@ -23,10 +24,10 @@ LINE = re.compile(r"^│ (\S.*?) +│ ([\d,]+).*?│ ([\d,]+).*?│$", re.MULTIL
 
 
 @pytest.fixture(scope="module")
-def one_run_dir() -> Iterator[Path]:
-    """For all: MySQL's first start takes its time."""
+def one_run_dir(install: Install) -> Iterator[Path]:
+    """For all."""
     with tempfile.TemporaryDirectory(prefix="twins-") as folder:
-        yield Path(folder)
+        yield install(Path(folder))
 
 
 @pytest.mark.parametrize("name", FLAWS)

@@ -99,8 +99,8 @@ def test_processes_are_told_apart(observed: Observed) -> None:
     assert wanted <= names
 
 
-def test_what_observes_is_nice_to_the_generator(run_dir: Path) -> None:
-    with Stack(run_dir, free_settings(), pin=True) as stack:
+def test_what_observes_is_nice_to_the_generator(installed_dir: Path) -> None:
+    with Stack(installed_dir, free_settings(), pin=True) as stack:
         stack.start("mysql", "redis")
         stack.start_observers()
         for role in stack.observers():

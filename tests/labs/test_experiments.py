@@ -22,6 +22,7 @@ from loadtests.labs.progress import WORKSHOP, Progress
 from loadtests.load.pace import PACE
 from loadtests.load.subjects import ASYNC, NAIVE
 from loadtests.stack.place import FIRST_PORTS, LEARNERS
+from tests.conftest import Install
 from tests.labs.learner import Sitting, go_through
 from tests.terminal import run, started_by
 
@@ -68,12 +69,13 @@ class Course:
 
 
 @pytest.fixture(scope="module")
-def course() -> Iterator[Course]:
+def course(install: Install) -> Iterator[Course]:
     with tempfile.TemporaryDirectory(prefix="twins-") as folder:
-        run_dir = Path(folder).resolve()
+        run_dir = install(Path(folder).resolve())
         # By their names alone those of another test run on this machine would have the same ports.
         blocks = dict(zip(("ada", "bob"), random.sample(FIRST_PORTS, 2), strict=True))
-        (run_dir / LEARNERS).mkdir()
+        for learner in blocks:
+            install(run_dir / LEARNERS / learner)
         (run_dir / LEARNERS / "ports.json").write_text(json.dumps(blocks))
         yield Course(run_dir)
 

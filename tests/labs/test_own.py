@@ -10,14 +10,15 @@ from loadtests.bootstrap import ROOT
 from loadtests.labs.progress import WORKSHOP
 from loadtests.trial.over_http import Listing, check_health
 from tests import client
+from tests.conftest import Install
 from tests.labs.learner import LIMIT, terminal
 
 SOLUTION = ROOT / "workshop" / "solutions" / "lab-10" / "third.py"
 
 
 @pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    folder = tmp_path / WORKSHOP / "lab-10"
+def copy(tmp_path: Path, install: Install) -> Path:
+    folder = install(tmp_path) / WORKSHOP / "lab-10"
     folder.mkdir(parents=True)
     return Path(shutil.copy(SOLUTION, folder))
 

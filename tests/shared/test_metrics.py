@@ -22,7 +22,7 @@ from shared.exposition import text as own_text
 from shared.fingerprint import fingerprint
 from shared.metrics import BUCKETS
 from tests import client
-from tests.conftest import free_settings
+from tests.conftest import Install, free_settings
 from tests.parts import locked_issue
 
 LOG = "/api/v1/errors/log"
@@ -330,10 +330,10 @@ JSON_OF_10_BYTES = ("Content-Type: application/json", "Content-Length: 10")
 
 
 @pytest.fixture(scope="module")
-def two_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def two_processes(tmp_path_factory: pytest.TempPathFactory, install: Install) -> Iterator[Stack]:
     """A stack whose servers have two processes each."""
     settings = free_settings().model_copy(update={"workers": 2})
-    with Stack(tmp_path_factory.mktemp("two"), settings) as stack:
+    with Stack(install(tmp_path_factory.mktemp("two")), settings) as stack:
         stack.start("mysql", "redis")
         yield stack
 

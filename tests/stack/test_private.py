@@ -60,9 +60,9 @@ def test_a_folder_of_the_callers_keeps_its_mode(run_dir: Path) -> None:
 SECRET = "never-to-be-shown"
 
 
-def test_the_password_is_in_no_log_no_result_and_no_process_list(run_dir: Path) -> None:
+def test_the_password_is_in_no_log_no_result_and_no_process_list(installed_dir: Path) -> None:
     settings = free_settings().model_copy(update={"mysql_password": SECRET})
-    with Stack(run_dir, settings) as stack:
+    with Stack(installed_dir, settings) as stack:
         stack.start("mysql", "redis")
         for twin in TWINS:
             stack.start_twin(twin)
@@ -73,8 +73,8 @@ def test_the_password_is_in_no_log_no_result_and_no_process_list(run_dir: Path) 
         words = [word for role in (*TWINS, "mysql", "worker") for word in _command_line(stack.pid(role))]
         described = str(describe(stack))
     shown = {
-        path.relative_to(run_dir): path.read_bytes()
-        for path in (*run_dir.glob("*"), *run_dir.glob("logs/*"))
+        path.relative_to(installed_dir): path.read_bytes()
+        for path in (*installed_dir.glob("*"), *installed_dir.glob("logs/*"))
         if path.is_file()
     }
     assert len(shown) > len(TWINS)

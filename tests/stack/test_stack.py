@@ -84,10 +84,10 @@ class CommandLine:
 
 
 @pytest.fixture
-def cli(run_dir: Path) -> Iterator[CommandLine]:
-    command_line = CommandLine(run_dir)
+def cli(installed_dir: Path) -> Iterator[CommandLine]:
+    command_line = CommandLine(installed_dir)
     yield command_line
-    if holder(run_dir) is not None:
+    if holder(installed_dir) is not None:
         command_line("down")
 
 
@@ -248,6 +248,7 @@ def test_a_normal_user_can_run_the_servers(run_dir: Path) -> None:
 
 
 def test_ctrl_c_at_any_moment_leaves_no_process(cli: CommandLine) -> None:
+    shutil.rmtree(cli.run_dir / "mysql")
     for moment in ("mysql_install", "mysql", "naive_sync", "scheduler"):
         for log in (cli.run_dir / "logs").glob("*.log"):
             log.unlink()

@@ -57,10 +57,10 @@ def test_only_what_is_listed_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_callers_environment_reaches_neither_servers_nor_generator_nor_observers(
-    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    installed_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     foreign(tmp_path / "strange", monkeypatch)
-    with Stack(run_dir, free_settings()) as stack:
+    with Stack(installed_dir, free_settings()) as stack:
         stack.start("mysql", "redis")
         stack.start_observers()
         stack.start_twin("async_dedup")
