@@ -1,5 +1,6 @@
 """A group that Redis does not decide on: what of it may be kept, and what becomes of each event."""
 
+import time
 from collections.abc import Sequence
 from uuid import uuid4
 
@@ -34,4 +35,7 @@ class Aside:
             for event, fate in zip(self._events, self._fates, strict=True)
         ]
         events_folded.inc(sum(fate == FOLDED for fate in fates))
+        for event, fate in zip(self._events, fates, strict=True):
+            if fate == FOLDED:
+                self._limits.throttle.buckets.fold(event.service, time.monotonic())
         return Verdict(0, fates)

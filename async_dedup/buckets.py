@@ -5,9 +5,15 @@ Without Redis this decides, by what this process has let through, and what its p
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared.quota import CLOSE, MAX_SERVICES, OTHERS, Quotas
+
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks for services that can be forgotten."""
+MOST_HEARD = 100
+"""Questions by which it is told apart what was heard: more than are asked before an answer is read."""
 
 
 @dataclass(slots=True)
@@ -17,7 +23,12 @@ class Bucket:
     passed: int = 0
     """Events that this process has let through by itself: it only grows, so that peers see what is new."""
     throttled: int = 0
+    folded: int = 0
     changed: float = 0.0
+    heard: dict[int, float] = field(default_factory=dict)
+    """Seconds that peers have told of, by the last question to Redis before: it was not in that one yet."""
+    counted: tuple[int, int, int] = (0, 0, 0)
+    """What of `passed`, `throttled` and `folded` Redis has counted as well."""
 
 
 class Buckets:
@@ -30,6 +41,9 @@ class Buckets:
         self._of: dict[str, Bucket] = {}
         self.untold: set[str] = set()
         """Services of which Redis may not have heard all."""
+        self._questions = 0
+        """That Redis was asked."""
+        self._full_until = 0.0
 
     def __iter__(self) -> Iterator[tuple[str, Bucket]]:
         return iter([*self._of.items()])
@@ -51,19 +65,34 @@ class Buckets:
         self.untold.add(name)
         return 0.0
 
-    def told(self, service: str, ahead: float, now: float) -> None:
-        """By Redis: it is the truth, whatever was believed here."""
+    def next_question(self) -> int:
+        """Return its number."""
+        self._questions += 1
+        return self._questions
+
+    def told(self, service: str, ahead: float, now: float, question: int) -> None:
+        """By Redis: it is the truth, whatever was believed here, but for what was heard after the question."""
         name = self._name(service, now)
-        self._of[name].arrival, self._of[name].changed = now + ahead, now
-        self.untold.discard(name)
+        bucket = self._of[name]
+        bucket.arrival, bucket.changed = now + ahead, now
+        if bucket.heard:
+            bucket.heard = {number: each for number, each in bucket.heard.items() if number >= question}
+            bucket.arrival += sum(bucket.heard.values())
+        if not bucket.heard:
+            self.untold.discard(name)
 
     def redis_may_have_forgotten(self) -> None:
         """It is told of everybody once more."""
         self.untold.update(self._of)
 
-    def forget_told(self, now: float) -> None:
+    def forget_past(self, now: float) -> None:
         """What time has passed by need not be told."""
-        self.untold = {name for name in self.untold if name in self._of and self._of[name].arrival > now}
+        for name in [*self.untold]:
+            bucket = self._of.get(name)
+            if bucket is None or bucket.arrival <= now:
+                self.untold.discard(name)
+                if bucket:
+                    bucket.heard.clear()
 
     def at_least(self, service: str, ahead: float, now: float, is_news: bool = False) -> None:
         """By whoever knows that so much is used."""
@@ -80,7 +109,27 @@ class Buckets:
             name = self._name(service, now)
             bucket = self._of[name]
             bucket.arrival, bucket.changed = max(bucket.arrival, now) + events * interval, now
+            bucket.heard[self._questions] = bucket.heard.get(self._questions, 0.0) + events * interval
+            if len(bucket.heard) > MOST_HEARD:
+                first, second, *_ = bucket.heard
+                bucket.heard[second] += bucket.heard.pop(first)
             self.untold.add(name)
+
+    def fold(self, service: str, now: float) -> None:
+        self._of[self._name(service, now)].folded += 1
+
+    def uncounted(self) -> dict[str, tuple[int, int, int]]:
+        """By service, how many have passed, were throttled and folded without Redis since this was asked."""
+        found = {}
+        for name, bucket in self:
+            counts = bucket.passed, bucket.throttled, bucket.folded
+            if counts != bucket.counted:
+                passed, throttled, folded = (
+                    each - before for each, before in zip(counts, bucket.counted, strict=True)
+                )
+                found[name] = passed, throttled, folded
+                bucket.counted = counts
+        return found
 
     def news(self, service: str, now: float) -> float:
         """How far ahead it is where Redis has not heard of it, else 0."""
@@ -101,6 +150,10 @@ class Buckets:
         return service
 
     def _forget_idle(self, now: float) -> None:
+        """Not for each stranger: to look through all of them takes 150 us."""
+        if now < self._full_until:
+            return
+        self._full_until = now + LOOK_EVERY
         since = now - self._memory
         self._of = {name: each for name, each in self._of.items() if max(each.arrival, each.changed) >= since}
         self.untold &= self._of.keys()

@@ -1,7 +1,10 @@
-"""The budget of new issues, as MySQL holds it: a row in `new_issues` for each place, written with its issue.
+"""The budget of new issues, as MySQL holds it: a row in `new_issues` for each place.
 
-Redis decides while it is there (`verdict.lua`), and the digest notes here what it has let in. Without Redis a
-group's own transaction decides, with the service's row locked: of two processes one waits for the other.
+A new issue needs a place in each store that is there: here, before its event goes to Redis, and in Redis, by
+the group's script (`verdict.lua`). So each of the two knows every place by itself when the other goes, or
+comes back without its data. Where Redis is away a group's own transaction takes its places.
+
+The service's row is locked meanwhile: of two processes one waits for the other.
 """
 
 from collections import Counter
@@ -9,22 +12,24 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, delete, exists, func, select
+from sqlalchemy import Connection, Engine, and_, delete, exists, func, or_, select
 from sqlalchemy.dialects.mysql import insert
 
 from shared.answer import now
+from shared.db import transact
 from shared.model import Issue, NewIssue, ServiceUse
 from shared.quota import MAX_SERVICES, OTHERS, Quotas
 
 SETTLE = 1.0
-"""Seconds after Redis was left until MySQL is asked for places: then all have told what they took there."""
+"""Seconds after Redis was left until MySQL is asked for places: then all have told what they took there alone."""
 HOMELESS = timedelta(minutes=1)
-"""After which a place without its issue is given back."""
+"""After which a place without its issue is given back, should nobody have done so."""
 
 _insert = insert(ServiceUse)
 LOCK = _insert.on_duplicate_key_update(arrival=ServiceUse.arrival)
 """Changes nothing, and holds the row to the end of the transaction."""
 TAKE = insert(NewIssue).prefix_with("IGNORE")
+NO_ISSUE = ~exists().where(Issue.fingerprint == NewIssue.fingerprint)
 WITH_MESSAGE = func.char_length(Issue.message) > 0
 """Without one a flush has made the row before the digest, and it is as new as its place says."""
 
@@ -39,45 +44,72 @@ class Place(NamedTuple):
         return {**self._asdict(), "service": self.service.encode()}
 
 
-class Found(NamedTuple):
+class Admitted(NamedTuple):
+    """Of fingerprints that might be new."""
+
     known: set[str]
-    """Fingerprints of issues that there are."""
+    """There are issues of them."""
+    placed: set[str]
+    """They had a place before."""
+    taken: set[str]
+    """They have one now."""
+    folded: dict[str, str]
+    """There was none left, with the service on whose overflow issue they count."""
+
+
+class Found(NamedTuple):
+    admitted: Admitted
     places: list[Place]
-    """Of the services that were asked for, within the window."""
+    """Of issues of the services that were asked for."""
 
 
 def look_up(
-    engine: Engine, fingerprints: Collection[str], services: Collection[str], quotas: Quotas
+    engine: Engine,
+    candidates: Mapping[str, str],
+    needless: Collection[str],
+    since: Mapping[str, datetime],
+    quotas: Quotas,
 ) -> Found:
-    """Raises sqlalchemy's errors."""
-    with engine.connect() as connection:
-        known = _known(connection, fingerprints)
-        return Found(known, _places(connection, services, quotas) if services else [])
+    """In one transaction: gives back places that are `needless`, takes those of `candidates`, as `admit` does.
+
+    `since` is by service: which places that were taken from then on are to be read. Raises sqlalchemy's errors.
+    """
+    return transact(
+        engine,
+        lambda connection: Found(
+            admit(connection, candidates, quotas, needless),
+            _places(connection, since) if since else [],
+        ),
+    )
 
 
-def admit(connection: Connection, candidates: Mapping[str, str], quotas: Quotas) -> dict[str, str]:
+def admit(
+    connection: Connection, candidates: Mapping[str, str], quotas: Quotas, needless: Collection[str] = ()
+) -> Admitted:
     """Takes a place for each fingerprint that may be new, in order, as far as its service has any left.
 
-    `candidates` have their services. Returns those that have none, with the service on whose overflow issue
-    they count. The places are the transaction's.
+    `candidates` have their services. The places are the transaction's.
     """
     owners = _lock(connection, sorted({*candidates.values()}), quotas)
-    free = _known(connection, candidates) | _placed(connection, candidates)
-    taken, since = Counter[str](), now() - timedelta(seconds=quotas.window)
-    taken.update(_taken(connection, {*owners.values()}, since))
+    if needless:
+        connection.execute(delete(NewIssue).where(NewIssue.fingerprint.in_([*needless]), NO_ISSUE))
+    known, placed = _known(connection, candidates), _placed(connection, candidates)
+    left, since = Counter[str](), now() - timedelta(seconds=quotas.window)
+    left.update({owner: quotas.of(owner).new_issues for owner in owners.values()})
+    left.subtract(_taken(connection, {*owners.values()}, since))
     folded, rows = {}, []
     for fingerprint, service in candidates.items():
         owner = owners[service]
-        if fingerprint in free:
+        if fingerprint in known or fingerprint in placed:
             continue
-        if taken[owner] >= quotas.of(owner).new_issues:
+        if left[owner] <= 0:
             folded[fingerprint] = owner
         else:
-            taken[owner] += 1
-            rows.append(Place(fingerprint, owner, now()).row)
+            left[owner] -= 1
+            rows.append(Place(fingerprint, owner, now()))
     if rows:
-        connection.execute(TAKE, rows)
-    return folded
+        connection.execute(TAKE, [place.row for place in rows])
+    return Admitted(known, placed, {place.fingerprint for place in rows}, folded)
 
 
 def without_issue(connection: Connection, candidates: Mapping[str, str]) -> dict[str, str]:
@@ -102,20 +134,26 @@ def tell(engine: Engine, places: Sequence[Place]) -> None:
         note(connection, places)
 
 
-def trim(engine: Engine, window: float) -> None:
-    """Forgets places that nobody counts any more, and those whose issue has not come."""
+def trim(engine: Engine, window: float, waits_for: float | None) -> None:
+    """Forgets places that nobody counts any more, and those whose issue has not come.
+
+    `waits_for`: seconds that the oldest first event has waited for its digest; None where nobody can tell. The
+    issue of a place may be in a Redis that is away: then the place stays, for the window.
+    """
     moment = now()
     over = NewIssue.reserved_at < moment - timedelta(seconds=window) - HOMELESS
-    no_issue = ~exists().where(Issue.fingerprint == NewIssue.fingerprint)
     with engine.begin() as connection:
         connection.execute(delete(NewIssue).where(over))
-        connection.execute(delete(NewIssue).where(NewIssue.reserved_at < moment - HOMELESS, no_issue))
+        if waits_for is not None and timedelta(seconds=waits_for) < HOMELESS:
+            connection.execute(delete(NewIssue).where(NewIssue.reserved_at < moment - HOMELESS, NO_ISSUE))
         idle = ServiceUse.arrival < moment - timedelta(seconds=window) - HOMELESS
         connection.execute(delete(ServiceUse).where(idle))
 
 
 def _lock(connection: Connection, services: Sequence[str], quotas: Quotas) -> dict[str, str]:
     """Returns whose budget each service has: its own, or the others', once there are too many."""
+    if not services:
+        return {}
     names = {service.encode(): service for service in services}
     known = {*connection.scalars(select(ServiceUse.service).where(ServiceUse.service.in_(names)))}
     room = MAX_SERVICES - (connection.scalar(select(func.count()).select_from(ServiceUse)) or 0)
@@ -158,9 +196,15 @@ def taken(connection: Connection, since: datetime, *which: object) -> dict[str, 
     return {service.decode(): number for service, number in connection.execute(statement)}
 
 
-def _places(connection: Connection, services: Collection[str], quotas: Quotas) -> list[Place]:
-    since = now() - timedelta(seconds=quotas.window)
-    statement = select(NewIssue.fingerprint, NewIssue.service, NewIssue.reserved_at).where(
-        NewIssue.service.in_([each.encode() for each in services]), NewIssue.reserved_at > since
+def _places(connection: Connection, since: Mapping[str, datetime]) -> list[Place]:
+    """Only of issues that are there: the others may be given back yet."""
+    asked = [
+        and_(NewIssue.service == service.encode(), NewIssue.reserved_at > moment)
+        for service, moment in since.items()
+    ]
+    statement = (
+        select(NewIssue.fingerprint, NewIssue.service, NewIssue.reserved_at)
+        .join(Issue, Issue.fingerprint == NewIssue.fingerprint)
+        .where(or_(*asked))
     )
     return [Place(each, service.decode(), at) for each, service, at in connection.execute(statement)]

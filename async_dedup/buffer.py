@@ -1,6 +1,6 @@
 """The side of Redis of worker, scheduler and everything else that may block."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -222,6 +222,16 @@ class Buffer:
             pipeline.zadd(NODES, {node: now})
             pipeline.zremrangebyscore(NODES, "-inf", now - int(NODE_SECONDS * 1e6)).zcard(NODES)
             return int(pipeline.execute()[-1])
+
+    def count_services(self, counts: Mapping[str, tuple[int, int, int]]) -> None:
+        """Events of each service that were let through, throttled and folded while Redis was away."""
+        now = int(self.now() * 1e6)
+        with self.redis.pipeline() as pipeline:
+            for name, of_service in counts.items():
+                pipeline.zadd(ARRIVALS, {name: now}, nx=True)
+                for letter, events in zip("etf", of_service, strict=True):
+                    pipeline.hincrby(SERVICES, letter + name, events)
+            pipeline.execute()
 
     def services(self) -> dict[str, Used]:
         """What each service with a limit or a budget has used, in two round trips."""

@@ -42,7 +42,7 @@ def _write(connection: Connection, records: Sequence[Record], quotas: Quotas | N
             applied.append(record)
     folded = dict[str, str]()
     if quotas and (candidates := _candidates(fresh)):
-        folded = budget.admit(connection, candidates, quotas)
+        folded = budget.admit(connection, candidates, quotas).folded
     if rows := [each for record in fresh for each in rows_of(record, folded)]:
         # In one order, so that no two transactions wait for each other.
         connection.execute(UPSERT, sorted(rows, key=lambda each: str(each["fingerprint"])))

@@ -1,26 +1,28 @@
-"""Which issues there are already: only the others need a place in a budget.
+"""Which issues there are already, and which of the others have a place in their service's budget.
 
 MySQL is asked, beside the hot path: only events of services with a budget wait for it, and only those whose
-issue this process does not know yet. Without an answer they go on as if they were new; should they not be,
-the digest gives their places back.
+issue this process does not know yet. Without an answer they go on as if they were new: then Redis alone gives
+them a place, and should they not be new, the digest gives it back.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from async_dedup import budget
-from async_dedup.budget import Found, Place
+from async_dedup.budget import Admitted, Found, Place
 from async_dedup.fates import Folded
 from async_dedup.ingest import Done, Ingest
 from async_dedup.link import settle
+from shared.answer import Refused, now
 from shared.db import make_background_engine
 from shared.event import Event
-from shared.quota import Quotas
+from shared.quota import MAX_SERVICES, OTHERS, Quotas
 from shared.settings import Settings
 
 MAX_KNOWN = 50_000
@@ -30,8 +32,11 @@ MOST_ASKED = 500
 PATIENCE = 0.25
 """Seconds that an event waits for MySQL, and after which it is asked no more for a while."""
 NOT_AGAIN = 1.0
-RECENT = 30.0
-"""Seconds after which a place that was taken in Redis is in MySQL as well, or Redis itself is away."""
+READ_EVERY = 1.0
+"""Seconds after which a service's places are read again: other processes may have taken some without Redis."""
+LATE = timedelta(seconds=10)
+"""By which a place may be seen later than it was taken: its transaction ended meanwhile."""
+TOO_MANY_REQUESTS = 429
 
 
 class KnownIssues:
@@ -40,12 +45,16 @@ class KnownIssues:
     def __init__(self) -> None:
         self._newer: set[str] = set()
         self._older: set[str] = set()
+        self.denied = Counter[str]()
+        """Fingerprints for which MySQL had no place: how many of their events are on their way."""
+        self.placed = Counter[str]()
+        """Those for which it had one, likewise."""
         self.recent: dict[str, tuple[float, str]] = {}
-        """Places that were taken in Redis of late, and may not be in MySQL: when (monotonic), whose."""
-        self.places: dict[str, list[Place]] = {}
-        """By service, those that Redis may not know of: taken while it was away."""
-        self.asked: set[str] = set()
-        """Services whose places were read since Redis was last away."""
+        """Places that were taken in Redis alone, and may not be in MySQL: when (monotonic), whose."""
+        self.places: dict[str, dict[str, Place]] = {}
+        """By service and fingerprint, those that Redis may not know of: taken while it was away."""
+        self._read_at: dict[str, datetime] = {}
+        """By service, when its places were read, since Redis was last away."""
 
     def has(self, fingerprint: str) -> bool:
         return fingerprint in self._newer or fingerprint in self._older
@@ -55,22 +64,51 @@ class KnownIssues:
         if len(self._newer) > MAX_KNOWN:
             self._older, self._newer = self._newer, set()
 
-    def placed(self, service: str, fingerprint: str) -> None:
-        """In Redis."""
-        now = time.monotonic()
-        while self.recent and next(iter(self.recent.values()))[0] < now - RECENT:
+    def admitted_by_redis(self, candidates: Mapping[str, str]) -> None:
+        """Fingerprints with their services."""
+        self.add(candidates)
+        moment = time.monotonic()
+        self.recent |= {
+            each: (moment, service) for each, service in candidates.items() if each not in self.placed
+        }
+        while len(self.recent) > MAX_KNOWN:
             del self.recent[next(iter(self.recent))]
-        self.recent[fingerprint] = now, service
 
-    def remind(self, services: Iterable[str], places: Iterable[Place]) -> None:
-        """Redis is told of them with the next group of their service."""
-        self.asked.update(services)
+    def told(self, places: Iterable[Place]) -> None:
+        """MySQL has these of `recent`."""
         for place in places:
-            self.places.setdefault(place.service, []).append(place)
+            self.recent.pop(place.fingerprint, None)
+
+    def to_read(self, services: Iterable[str], window: float) -> dict[str, datetime]:
+        """Since when places have to be read, by service; those that were read just now are left out."""
+        moment = now()
+        if len(self._read_at) > MAX_SERVICES:
+            self._read_at.clear()
+        begin = moment - timedelta(seconds=window)
+        late = {
+            service: self._read_at.get(service, begin)
+            for service in services
+            if self._read_at.get(service, begin) <= moment - timedelta(seconds=READ_EVERY)
+        }
+        return {service: max(at - LATE, begin) for service, at in late.items()}
+
+    def remind(self, services: Iterable[str], at: datetime, places: Iterable[Place]) -> None:
+        """Redis is told of them with the next group of their service. `at`: when reading began."""
+        self._read_at.update(dict.fromkeys(services, at))
+        for place in places:
+            self.places.setdefault(place.service, {})[place.fingerprint] = place
+
+    def reminded(self, places: Iterable[Place]) -> None:
+        """Redis has been told of these."""
+        for place in places:
+            if of_service := self.places.get(place.service):
+                of_service.pop(place.fingerprint, None)
+                if not of_service:
+                    del self.places[place.service]
 
     def redis_may_have_forgotten(self) -> None:
         self.places.clear()
-        self.asked.clear()
+        self._read_at.clear()
 
 
 class Asked(NamedTuple):
@@ -90,6 +128,8 @@ class Lookup:
         self._may_be_new = may_be_new
         self._engine = make_background_engine(settings, 2)
         self._waiting: list[Asked] = []
+        self._needless = set[str]()
+        """Places in MySQL of events that were not kept."""
         self._asking = False
         self._in_thread: asyncio.Future[Found] | None = None
         self._not_before = 0.0
@@ -105,38 +145,86 @@ class Lookup:
             self._ingest.submit(event, done)
             return
         self._waiting.append(Asked(event, done))
+        self._start()
+
+    def _start(self) -> None:
         if not self._asking:
             self._asking = True
             self._task = asyncio.create_task(self._ask_all())
 
     async def _ask_all(self) -> None:
         try:
-            while self._waiting:
+            while self._waiting or (self._needless and self._may_ask()):
                 some, self._waiting = self._waiting[:MOST_ASKED], self._waiting[MOST_ASKED:]
                 await self._ask(some)
         finally:
             self._asking = False
 
     async def _ask(self, some: Sequence[Asked]) -> None:
+        admitted: Admitted | None = None
         try:
-            await self._ask_mysql([each.event for each in some])
+            admitted = await self._ask_mysql([each.event for each in some])
         finally:
             for each in some:
-                self._ingest.submit(each.event, each.done)
+                self._ingest.submit(each.event, self._watched(each, admitted) if admitted else each.done)
 
-    async def _ask_mysql(self, events: Sequence[Event]) -> None:
-        if time.monotonic() < self._not_before or (self._in_thread and not self._in_thread.done()):
-            return
-        services = {event.service for event in events} - self._known.asked
-        fingerprints = {event.fingerprint for event in events}
-        self._in_thread = asyncio.ensure_future(
-            asyncio.to_thread(budget.look_up, self._engine, fingerprints, services, self._quotas)
+    def _may_ask(self) -> bool:
+        return time.monotonic() >= self._not_before and (self._in_thread is None or self._in_thread.done())
+
+    async def _ask_mysql(self, events: Sequence[Event]) -> Admitted | None:
+        """None where it does not answer in time."""
+        if not self._may_ask():
+            return None
+        candidates = {event.fingerprint: event.service for event in events}
+        needless, self._needless = self._needless, set()
+        at, services = now(), {*candidates.values()}
+        if not all(map(self._quotas.is_named, services)):
+            services.add(OTHERS)
+        since = self._known.to_read(services, self._quotas.window)
+        asked = asyncio.ensure_future(
+            asyncio.to_thread(budget.look_up, self._engine, candidates, needless, since, self._quotas)
         )
-        self._in_thread.add_done_callback(lambda done: done.exception())  # nobody may wait for it any more
-        done, _ = await asyncio.wait([self._in_thread], timeout=PATIENCE)
-        if not done or isinstance(self._in_thread.exception(), SQLAlchemyError):
+        self._in_thread = asked
+        done, _ = await asyncio.wait([asked], timeout=PATIENCE)
+        if not done:
+            asked.add_done_callback(self._too_late)
+        if not done or isinstance(asked.exception(), SQLAlchemyError):
             self._not_before = time.monotonic() + NOT_AGAIN
-            return
-        found = self._in_thread.result()
-        self._known.add(found.known)
-        self._known.remind(services, found.places)
+            return None
+        admitted, places = asked.result()
+        self._known.add(admitted.known)
+        self._known.remind(since, at, places)
+        return admitted
+
+    def _too_late(self, asked: "asyncio.Future[Found]") -> None:
+        """Nobody waits for it any more; what was not given a place by Redis meanwhile needs none here."""
+        if not asked.cancelled() and not asked.exception():
+            for fingerprint in asked.result().admitted.taken:
+                self._is_needless(fingerprint)
+
+    def _watched(self, asked: Asked, admitted: Admitted) -> Done:
+        """What MySQL says of an event is remembered until that is answered."""
+        fingerprint = asked.event.fingerprint
+        if fingerprint in admitted.folded:
+            on_their_way = self._known.denied
+        elif fingerprint in admitted.taken or fingerprint in admitted.placed:
+            on_their_way = self._known.placed
+        else:
+            return asked.done
+        on_their_way[fingerprint] += 1
+
+        def answered(outcome: datetime | Folded | Exception) -> None:
+            on_their_way[fingerprint] -= 1
+            if not on_their_way[fingerprint]:
+                del on_their_way[fingerprint]
+            is_throttled = isinstance(outcome, Refused) and outcome.status == TOO_MANY_REQUESTS
+            if fingerprint in admitted.taken and (is_throttled or isinstance(outcome, Folded)):
+                self._is_needless(fingerprint)
+            asked.done(outcome)
+
+        return answered
+
+    def _is_needless(self, fingerprint: str) -> None:
+        if not self._known.has(fingerprint) and len(self._needless) < MAX_KNOWN:
+            self._needless.add(fingerprint)
+            self._start()

@@ -1,7 +1,7 @@
 """Everything that an API process has where services have quotas; without any there is none of it."""
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 
 from async_dedup import budget
@@ -38,21 +38,8 @@ class Limits:
         """By MySQL."""
         self.known.add(each for each in candidates if each not in folded)
 
-    def admitted_by_redis(self, candidates: Mapping[str, str]) -> None:
-        """Fingerprints with their services: MySQL may not know of them yet."""
-        self.known.add(candidates)
-        for fingerprint, service in candidates.items():
-            self.known.placed(service, fingerprint)
-
-    def told(self, services: tuple[str, ...], ahead: bytes) -> None:
-        """By Redis, as the throttle is; and what it may have forgotten of them, it has been told."""
-        self.throttle.told(services, ahead)
-        if self.known.places:
-            for service in services:
-                self.known.places.pop(service, None)
-
     def untold(self) -> list[Place]:
-        """Places that were taken in Redis of late: MySQL may not know of them."""
+        """Places that were taken in Redis alone: MySQL may not know of them."""
         moment, at = now(), time.monotonic()
         return [
             Place(fingerprint, service, moment - timedelta(seconds=at - taken))

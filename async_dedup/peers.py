@@ -33,7 +33,8 @@ MAX_MESSAGE = 512 * 1024
 """Bytes: MAX_SERVICES with the longest of names."""
 STRANGER_SECONDS = 2.0
 """In which a message has to come whole: a peer sends ten."""
-MAX_CONNECTIONS = 64
+MAX_STRANGERS = 64
+"""Connections on which nobody has shown the secret yet; one more, and the oldest is closed."""
 CONNECT_SECONDS = 0.5
 
 
@@ -58,6 +59,22 @@ class Node:
         self.hears_us = False
         self.number = 0
         self.passed: dict[str, int] = {}
+        """By service, who was told last at the end."""
+        self.has_forgotten = False
+        """Whether services that were not told for long are no more in there."""
+
+    def is_told(self, service: str, passed: int) -> int | None:
+        """Return how many more it has let through; None where nobody knows."""
+        is_known = service in self.passed
+        before = self.passed.pop(service, 0)
+        self.passed[service] = passed
+        if len(self.passed) > 2 * MAX_SERVICES:
+            del self.passed[next(iter(self.passed))]
+            self.has_forgotten = True
+        if not is_known and self.has_forgotten:
+            return None
+        # A count that is less than before began anew: the service had been forgotten there.
+        return passed - before if passed >= before else passed
 
 
 class Peers:
@@ -80,6 +97,7 @@ class Peers:
         self._tasks: list[asyncio.Task[None]] = []
         self._connections: set[asyncio.StreamWriter] = set()
         """Of those who talk to us."""
+        self._strangers: dict[asyncio.StreamWriter, None] = {}
         self._has_heard = False
         self._number = 0
 
@@ -144,10 +162,14 @@ class Peers:
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections.add(writer)
+        self._strangers[writer] = None
+        if len(self._strangers) > MAX_STRANGERS:  # a peer shows who it is at once
+            next(iter(self._strangers)).transport.abort()
         try:
-            while len(self._connections) <= MAX_CONNECTIONS:
+            while True:
                 async with asyncio.timeout(STRANGER_SECONDS):
                     message = await self._read(reader)
+                self._strangers.pop(writer, None)
                 self._take(message)
         except (OSError, EOFError, TimeoutError):
             pass
@@ -155,6 +177,7 @@ class Peers:
             log.warning("Refused a stranger, or a peer of another version: %s", _reason(error))
         finally:
             self._connections.discard(writer)
+            self._strangers.pop(writer, None)
             writer.transport.abort()
 
     async def _read(self, reader: asyncio.StreamReader) -> Message:
@@ -181,14 +204,11 @@ class Peers:
         node.number, node.heard_at, node.hears_us = message.number, now, self._node in message.heard
         self._has_heard = self._has_heard or node.hears_us
         for service, (passed, ahead) in message.services.items():
-            before = node.passed.get(service, 0)
-            node.passed[service] = passed
+            more = node.is_told(service, passed)
             # What it had let through before it was first heard is in how far ahead it is; and what it lets
-            # through while it does not hear us is of a share that leaves ours out. A count that is less than
-            # before began anew: the service had been forgotten there.
+            # through while it does not hear us is of a share that leaves ours out.
             is_aside = is_new or not node.hears_us
-            events = 0 if is_aside else passed - before if passed >= before else passed
-            self._hear(service, events, ahead)
+            self._hear(service, 0 if is_aside or more is None else more, ahead)
 
     def _forget(self, now: float) -> None:
         """Who is gone: a process that starts anew is another node."""

@@ -60,6 +60,13 @@ def seal(buffer: Buffer, interval: float) -> None:
             buffer.claim()
 
 
+def trim_places(buffer: Buffer, engine: Engine, window: float) -> None:
+    waits_for = None
+    with suppress(RedisError):
+        waits_for = buffer.state().queue_age
+    budget.trim(engine, window, waits_for)
+
+
 def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # who runs for too long says why by itself
@@ -79,7 +86,7 @@ def main() -> None:
     scheduler.add_job(missing.ask, Every(seconds=ASK_INTERVAL))
     scheduler.add_job(ledger.trim, Every(hours=1), [engine])
     if Quotas(settings).is_any:
-        scheduler.add_job(budget.trim, Every(minutes=1), [engine, settings.new_issues_window])
+        scheduler.add_job(trim_places, Every(minutes=1), [buffer, engine, settings.new_issues_window])
     # Blocked before any thread starts, so that they come here and never into the middle of a flush.
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)

@@ -52,7 +52,7 @@ def _own(limits: Limits) -> dict[str, ServiceView]:
             service=service,
             events=bucket.passed,
             throttled=bucket.throttled,
-            folded=0,
+            folded=bucket.folded,
             left=throttle.buckets.left(service, throttle.share, now),
             new_issues=places.get(service, 0),
             new_issues_left=limits.quotas.of(service).new_issues_left(places.get(service, 0)),

@@ -69,8 +69,7 @@ class Stores:
         self._thread = ThreadPoolExecutor(1, "store")
         self._asking: asyncio.Future[SQLAlchemyError | None] | None = None
         self._states = States(time.monotonic())
-        self._left_at = 0.0
-        """When Redis was left."""
+        self._direct_since = 0.0
         self.since = now()
         """When the state was entered; UTC."""
         for state in State:
@@ -163,16 +162,16 @@ class Stores:
         return folded
 
     async def _settled(self, record: Record) -> None:
-        """Before MySQL is asked for places: it knows of those that were taken in Redis just before."""
+        """Before MySQL is asked for places: it knows of those that were taken in Redis alone."""
         if self._limits is None or not record.candidates:
             return
         await self._tell_places(self._limits)
-        await asyncio.sleep(self._left_at + budget.SETTLE - time.monotonic())
+        await asyncio.sleep(self._direct_since + budget.SETTLE - time.monotonic())
 
     async def _tell_places(self, limits: Limits) -> None:
         if untold := limits.untold():
             await self._in_thread(lambda: budget.tell(self._engine, untold))
-            limits.known.recent.clear()
+            limits.known.told(untold)
 
     async def _resolve_doubt(self) -> None:
         """A store that has failed once answers now, or has failed often enough."""
@@ -230,8 +229,8 @@ class Stores:
         if self.state is before:
             return
         self.since = now()
-        if before is State.REDIS:
-            self._left_at = time.monotonic()
+        if self.state is State.DIRECT:
+            self._direct_since = time.monotonic()
         if self._limits:
             self._limits.ingest_is(self.state)
         state_changes.labels(self.state).inc()

@@ -66,8 +66,8 @@ class Throttle:
         self._nodes = max(settings.workers, 1 + len(settings.peers))
         """That share a rate where nobody can be asked: as many as were last agreed on."""
         self._kept = 0.0
-        self._told: dict[tuple[str, ...], tuple[bytes, float]] = {}
-        """What Redis has said of how far ahead services are, by services, and when."""
+        self._told: dict[tuple[str, ...], tuple[bytes, float, int]] = {}
+        """What Redis has said of how far ahead services are, by services; when, and to which question."""
         for mode in Mode:
             mode_changes.labels(mode)
             show(throttle_mode.labels(mode), partial(self._is_in, mode))
@@ -114,22 +114,22 @@ class Throttle:
         wait = self.buckets.take(service, share, now)
         return throttled(quota, wait) if wait else KEPT
 
-    def told(self, services: tuple[str, ...], ahead: bytes) -> None:
+    def told(self, services: tuple[str, ...], ahead: bytes, question: int) -> None:
         """By Redis, in microseconds with spaces between, or `-`.
 
         With every group, and looked at ten times a second: read at once, it was 1 us for each event.
         """
-        self._told[services] = ahead, time.monotonic()
+        self._told[services] = ahead, time.monotonic(), question
         if len(self._told) > MAX_SERVICES:
             self.note()
 
     def note(self) -> None:
         """What Redis has told until now."""
         # A service may be in many keys, and a dict keeps their first order: the newest word has to win.
-        for services, (ahead, now) in sorted(self._told.items(), key=lambda each: each[1][1]):
+        for services, (ahead, now, question) in sorted(self._told.items(), key=lambda each: each[1][1]):
             for service, microseconds in zip(services, ahead.split(), strict=False):
                 if microseconds != b"-":
-                    self.buckets.told(service, int(microseconds) / 1e6, now)
+                    self.buckets.told(service, int(microseconds) / 1e6, now, question)
         self._told.clear()
 
     def redis_may_have_forgotten(self) -> None:
@@ -178,7 +178,8 @@ class Throttle:
             return
         now = time.monotonic()
         for service, ahead in used.items():
-            self.buckets.at_least(service, ahead, now, is_news=True)
+            most = self.quotas.of(service).most_ahead()
+            self.buckets.at_least(service, min(ahead, most), now, is_news=True)
 
     def _read(self) -> dict[str, float]:
         now = utc_now()
@@ -197,7 +198,7 @@ class Throttle:
             while True:
                 await asyncio.sleep(CYCLE)
                 self.note()
-                self.buckets.forget_told(time.monotonic())
+                self.buckets.forget_past(time.monotonic())
                 heard = self.peers.cycle()
                 self._tell(lambda: self._modes.cycle(heard))  # noqa: B023 - called before the next cycle
         finally:
@@ -207,6 +208,8 @@ class Throttle:
     def _count(self) -> None:
         if self.mode is Mode.REDIS:
             self._nodes = max(self._buffer.nodes(self.node), 1)
+            if uncounted := self.buckets.uncounted():
+                self._buffer.count_services(uncounted)
 
     def keep(self) -> None:
         """One statement, of what has changed and is not over."""

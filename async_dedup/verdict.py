@@ -1,12 +1,13 @@
 """What the services of a group may have: what `verdict.lua` is asked, and what it says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import count
 from struct import pack
 from typing import NamedTuple
 
+from async_dedup.budget import Place
 from async_dedup.entries import EPOCH
 from async_dedup.fates import FOLDED, KEPT, Fate, Verdict
 from async_dedup.keys import ARRIVALS, NEW_ISSUES, SERVICES
@@ -35,6 +36,10 @@ class Question(NamedTuple):
     services: tuple[str, ...]
     candidates: Mapping[str, str]
     """Fingerprints that may be new, with their services."""
+    number: int
+    """Of the questions of this process: what was heard of rates meanwhile is told with the next."""
+    places: list[Place]
+    """That Redis is reminded of."""
     keys: list[Word]
     words: list[Word]
 
@@ -46,9 +51,11 @@ class Question(NamedTuple):
         What it says of rates and budgets is remembered.
         """
         letters, _, ahead = told.partition(b" ")
-        self.limits.told(self.services, ahead)
+        known = self.limits.known
+        self.limits.throttle.told(self.services, ahead, self.number)
+        known.reminded(self.places)
         if not letters:
-            self.limits.admitted_by_redis(self.candidates)
+            known.admitted_by_redis(self.candidates)
             return payloads, sent
         refusals: dict[str, Refused] = {}
         fates: list[Fate] = []
@@ -68,10 +75,10 @@ class Question(NamedTuple):
                 case _:
                     fates.append(FOLDED)
                     overflows.add(overflow(event.service if letter == "f" else OTHERS).fingerprint)
-        self.limits.admitted_by_redis({each: of for each, of in self.candidates.items() if each in kept})
+        known.admitted_by_redis({each: of for each, of in self.candidates.items() if each in kept})
         events_folded.inc(sum(fate == FOLDED for fate in fates))
-        known = {each: has_trace for each, has_trace in sent.items() if each in kept}
-        return Verdict(payloads, fates), known | dict.fromkeys(overflows, False)
+        brought = {each: has_trace for each, has_trace in sent.items() if each in kept}
+        return Verdict(payloads, fates), brought | dict.fromkeys(overflows, False)
 
 
 def ask_for(
@@ -96,16 +103,26 @@ def ask_for(
         len(same.services),
         _order(events, found),
         b"" if same.is_one else _owners(same.limited, found),
-        "".join("n" if each in candidates else "." for each in found) if candidates else "",
+        "".join(_letter(limits, each, candidates) for each in found) if candidates else "",
         *same.words,
     ]
-    if limits.throttle.buckets.untold:
-        for number, ahead in enumerate(limits.throttle.used(same.services), 1):
-            words[BEHIND + OF_RATE * number] = int(ahead * SECOND)
+    buckets = limits.throttle.buckets
+    if buckets.untold:
+        for which, ahead in enumerate(limits.throttle.used(same.services), 1):
+            words[BEHIND + OF_RATE * which] = int(ahead * SECOND)
+    places: list[Place] = []
     if quotas.has_budgets:
         for service in same.services:
-            words += _of_budget(limits, service, has_payload)
-    return Question(limits, events, same.services, candidates, same.keys, words)
+            of_service = [*limits.known.places.get(service, {}).values()]
+            places += of_service
+            words += _of_budget(service, of_service, has_payload)
+    return Question(limits, events, same.services, candidates, buckets.next_question(), places, same.keys, words)
+
+
+def _letter(limits: Limits, fingerprint: str, candidates: Collection[str]) -> str:
+    if fingerprint not in candidates:
+        return "."
+    return "x" if fingerprint in limits.known.denied else "n"
 
 
 class Same(NamedTuple):
@@ -160,14 +177,16 @@ def _bytes(numbers: list[int]) -> bytes:
     return pack(f">{len(numbers)}H", *numbers)
 
 
-def _of_budget(limits: Limits, service: str, has_payload: Mapping[str, bool]) -> tuple[Word, ...]:
+def _of_budget(
+    service: str, places: Collection[Place], has_payload: Mapping[str, bool]
+) -> tuple[Word, ...]:
     folded = overflow(service)
     return (
         bytes.fromhex(folded.fingerprint),
         "" if folded.fingerprint in has_payload else folded.model_dump_json(by_alias=True),
         b"".join(
             bytes.fromhex(place.fingerprint) + b"%016d" % _microseconds(place.reserved_at)
-            for place in limits.known.places.get(service, ())
+            for place in places
         ),
     )
 

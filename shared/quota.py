@@ -21,6 +21,10 @@ CLOSE = 1e-9
 """Of two times that are the same but for the rounding."""
 
 
+MOST_BURSTS = 5
+"""That a service may be ahead, once processes that did not know of each other have let events through."""
+
+
 class Quota(NamedTuple):
     rate: float
     """Events a second; 0: as many as it likes."""
@@ -40,6 +44,10 @@ class Quota(NamedTuple):
     def tolerance(self, share: float = 1.0) -> float:
         """Seconds by which an event may come before its turn: the burst."""
         return (max(self.burst * share, 1) - 1) * self.interval(share)
+
+    def most_ahead(self, share: float = 1.0) -> float:
+        """Seconds: more is of another rate than today's, or of a clock that was set back."""
+        return MOST_BURSTS * (self.tolerance(share) + self.interval(share))
 
     def events_left(self, ahead: float, share: float = 1.0) -> int | None:
         """That may be sent at once by who is so many seconds ahead; None where there is no rate."""

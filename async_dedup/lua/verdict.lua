@@ -10,13 +10,17 @@
 -- ARGV: 5 number of services, 6 events in order: two bytes with the number of its fingerprint each, from 1 on,
 --       7 fingerprints: two bytes with the number of its service each, 0 for one without a quota; nothing where
 --       all are of the first,
---       8 fingerprints: `n` for each that may be new, `.` for others, nothing where none may be; 9 packed: most services, window, memory, then
+--       8 fingerprints: `n` for each that may be new, `x` where MySQL has no place for it, `.` for others, nothing
+--       where none may be; 9 packed: most services, window, memory, then
 --       (service, packed: interval, tolerance, budget, 1 where it may be one of the others; used before)...,
 --       then where there are windows (overflow's fingerprint, its payload or nothing, places taken before:
 --       32 bytes of fingerprint and 16 digits of time each)... All times are microseconds. Words that are
 --       always the same are packed: to read each by itself was a fifth of what all this costs.
 
 local OF_RATE, OF_BUDGET, BEHIND, PLACE = 3, KEYS[8] and 3 or 0, 9, 48
+-- More is of another rate than today's, or of a clock that was set back; less may have been let through without
+-- Redis, by processes that did not know of each other.
+local MOST_BURSTS = 5
 local FIELDS = OF_RATE + OF_BUDGET
 local most_services, window, memory
 local newcomers = 0
@@ -50,7 +54,9 @@ local function service_of(number, now)
     end
     local service = {
         name = name, window = KEYS[7 + number], interval = interval, tolerance = tolerance, budget = budget,
-        ahead = math.max(tonumber(arrival or 0) - now, tonumber(ARGV[at + 3])),
+        ahead = math.min(
+            math.max(tonumber(arrival or 0) - now, tonumber(ARGV[at + 3])), MOST_BURSTS * (tolerance + interval)
+        ),
         asked = 0, passed = 0, throttled = 0, folded = 0,
     }
     if OF_BUDGET > 0 then
@@ -60,15 +66,20 @@ local function service_of(number, now)
             local place = string.sub(ARGV[at + 3], i, i + PLACE - 1)
             redis.call('ZADD', service.window, 'NX', string.sub(place, 33), string.sub(place, 1, 32))
         end
+        if ARGV[at + 3] ~= '' then
+            redis.call('PEXPIRE', service.window, string.format('%d', memory / 1000))
+        end
     end
     services[number] = service
     return service
 end
 
 -- Whether there may be an issue of it: it has a place in the budget, or gets one; and whether that is new.
-local function find_place(service, fingerprint, now)
+local function find_place(service, fingerprint, letter, now)
     if redis.call('ZSCORE', service.window, fingerprint) then
         return true, false
+    elseif letter == 'x' then
+        return false, false
     end
     local from = string.format('(%d', now - window)
     if redis.call('ZCOUNT', service.window, from, '+inf') >= service.budget then
@@ -130,18 +141,20 @@ local function decide(now, first)
 
     local function may_be(which)
         local service = owner[which]
-        if has_place[which] == nil and service and service.budget > 0 and string.sub(ARGV[8], which, which) == 'n' then
-            local is_new
-            has_place[which], is_new = find_place(service, ARGV[first + 3 * (which - 1)], now)
-            whose[which] = is_new and service.name or nil
+        if has_place[which] == nil and service and service.budget > 0 then
+            local letter, is_new = string.sub(ARGV[8], which, which), false
+            if letter == 'n' or letter == 'x' then
+                has_place[which], is_new = find_place(service, ARGV[first + 3 * (which - 1)], letter, now)
+                whose[which] = is_new and service.name or nil
+            end
         end
         return has_place[which] ~= false
     end
 
-    local which = fits and string.find(ARGV[8], 'n', 1, true)
+    local which = fits and string.find(ARGV[8], '[nx]')
     while which do
         all_kept = may_be(which) and all_kept
-        which = string.find(ARGV[8], 'n', which + 1, true)
+        which = string.find(ARGV[8], '[nx]', which + 1)
     end
 
     if fits and all_kept then

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from async_dedup.buckets import Buckets
+from async_dedup.buckets import LOOK_EVERY, MOST_HEARD, Buckets
 from shared.quota import MAX_SERVICES, OTHERS, Quotas
 from shared.settings import Own, Settings
 
@@ -73,19 +73,76 @@ def test_what_redis_says_is_the_truth_and_no_news_to_it() -> None:
     made = buckets()
     passed(made, "shop", 0.0)
     assert made.news("shop", 0.0) == pytest.approx(BURST / RATE)
-    made.told("shop", 0.1, 0.0)
+    made.told("shop", 0.1, 0.0, made.next_question())
     assert made.news("shop", 0.0) == 0
     assert passed(made, "shop", 0.0) == BURST - 1
     assert made.news("shop", 0.0) > 0
+
+
+def test_what_was_heard_after_a_question_is_on_top_of_its_answer() -> None:
+    """Of a peer that is cut off from Redis, while this process asks there without a pause."""
+    made = buckets()
+    made.elsewhere("shop", 1, 1.0, 0.0)
+    first = made.next_question()
+    made.elsewhere("shop", 2, 1.0, 0.0)
+    made.told("shop", 0.1, 0.0, first)
+    assert made.news("shop", 0.0) == pytest.approx(0.1 + 2 / RATE)
+    second = made.next_question()
+    made.told("shop", 0.3, 0.0, second)
+    assert made.news("shop", 0.0) == 0
+    assert passed(made, "shop", 0.0) == BURST - 3
+
+
+def test_a_peer_that_redis_does_not_hear_of_gets_no_second_rate() -> None:
+    """This process asks Redis without a pause, and each answer is of a moment before what was heard last."""
+    made, peer, through, told, ahead = buckets(), buckets(), 0, 0, 0.0
+    seconds, news, question = 20, 0.0, 0
+    for tick in range(seconds * 1_000):
+        now = tick / 1_000
+        through += not peer.take("shop", 1.0, now)
+        if tick % 100 == 98:
+            of_peer = dict(peer)["shop"]
+            made.elsewhere("shop", of_peer.passed - told, 1.0, now)
+            made.at_least("shop", of_peer.arrival - now, now)
+            peer.at_least("shop", dict(made)["shop"].arrival - now, now)
+            told = of_peer.passed
+        ahead = max(ahead - 0.001, 0.0)
+        if tick % 3 == 0:
+            news, question = made.news("shop", now), made.next_question()
+        elif tick % 3 == 2:
+            ahead = max(ahead, news - 0.002)
+            if ahead <= (BURST - 1) / RATE:
+                ahead, through = ahead + 1 / RATE, through + 1
+            made.told("shop", ahead, now, question)
+    assert 0.8 * RATE * seconds <= through <= RATE * seconds + 2 * BURST + 5
+
+
+def test_what_is_heard_for_long_is_kept_in_few_numbers() -> None:
+    made = buckets()
+    for _ in range(1_000):
+        made.next_question()
+        made.elsewhere("shop", 1, 1.0, 0.0)
+    assert len(dict(made)["shop"].heard) <= MOST_HEARD
+    assert sum(dict(made)["shop"].heard.values()) == pytest.approx(1_000 / RATE)
+
+
+def test_what_redis_has_not_counted_is_told_once() -> None:
+    made = buckets()
+    passed(made, "shop", 0.0)
+    made.fold("shop", 0.0)
+    assert made.uncounted() == {"shop": (BURST, 100 - BURST, 1)}
+    assert made.uncounted() == {}
+    passed(made, "shop", 0.1, events=1)
+    assert made.uncounted() == {"shop": (1, 0, 0)}
 
 
 def test_news_that_time_has_passed_by_is_none() -> None:
     """Nobody may send for that service any more, and every group would look for it."""
     made = buckets()
     passed(made, "shop", 0.0)
-    made.forget_told(0.0)
+    made.forget_past(0.0)
     assert made.untold == {"shop"}
-    made.forget_told(1.1 * BURST / RATE)
+    made.forget_past(1.1 * BURST / RATE)
     assert not made.untold
 
 
@@ -116,7 +173,10 @@ def test_who_invents_services_shares_one_bucket_and_the_named_do_not() -> None:
     assert passed(made, "named", 0.0) == 1
     assert len([*made]) == MAX_SERVICES + 2
     assert OTHERS in dict(made)
-    # Those who have been idle for long make room.
+    # Those who have been idle for long make room. Nobody looks for them for each stranger.
+    before = made._of
+    assert passed(made, "a third", 0.9 * LOOK_EVERY, events=1) == 1
+    assert made._of is before
     assert passed(made, "one more", 100.0) == BURST
     assert "one more" in dict(made)
     assert len([*made]) <= 2

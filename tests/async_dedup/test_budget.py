@@ -19,6 +19,7 @@ from async_dedup.group_buffer import GroupBuffer
 from async_dedup.keys import NEW_ISSUES
 from async_dedup.limits import Limits
 from async_dedup.replay import Replay
+from async_dedup.scheduler import trim_places
 from async_dedup.spool import Record, Spool, files, record_of
 from loadtests.stack import Stack
 from loadtests.studies.faults.steps import DIGEST
@@ -59,6 +60,11 @@ def places(engine: Engine) -> Counter[str]:
     statement = select(NewIssue.service, func.count()).group_by(NewIssue.service)
     with engine.connect() as connection:
         return Counter({service.decode(): number for service, number in connection.execute(statement)})
+
+
+def placed(engine: Engine) -> set[str]:
+    with engine.connect() as connection:
+        return {*connection.scalars(select(NewIssue.fingerprint))}
 
 
 def messages(engine: Engine) -> Counter[str]:
@@ -257,7 +263,46 @@ def test_places_without_an_issue_and_those_of_long_ago_are_given_back(
                 .where(NewIssue.fingerprint == fingerprint)
                 .values(reserved_at=now() - timedelta(seconds=age))
             )
-    budget.trim(engine, quotas.window)
+    for waits_for in (None, 61.0):  # its issue may be in a Redis that is away, or late
+        budget.trim(engine, quotas.window, waits_for)
+        assert placed(engine) == {a.fingerprint, young.fingerprint, homeless.fingerprint}
+    budget.trim(engine, quotas.window, 0.0)
+    assert placed(engine) == {a.fingerprint, young.fingerprint}
     with engine.connect() as connection:
-        assert {*connection.scalars(select(NewIssue.fingerprint))} == {a.fingerprint, young.fingerprint}
         assert connection.scalar(select(func.count()).select_from(Issue)) == 2
+
+
+def test_the_scheduler_gives_no_place_back_while_redis_is_away(
+    stack: Stack, buffer: Buffer, engine: Engine
+) -> None:
+    homeless = Place("0" * 64, SHOP, now() - timedelta(seconds=61))
+    budget.tell(engine, [homeless])
+    stack.kill("redis")
+    trim_places(buffer, engine, 3_600)
+    assert placed(engine) == {homeless.fingerprint}
+    stack.start("redis")
+    trim_places(buffer, engine, 3_600)
+    assert placed(engine) == set()
+
+
+def test_who_asks_takes_places_and_hears_what_is_known(stack: Stack, buffer: Buffer, engine: Engine) -> None:
+    quotas = Quotas(with_quota(stack.settings, new_issues=2))
+    known, before, new, late, other = some(SHOP, "known", "before", "new", "late", "other")
+    direct.write(engine, [record("known", known)])
+    begin = now()
+    budget.tell(engine, [Place(before.fingerprint, SHOP, begin)])
+    candidates = {each.fingerprint: SHOP for each in (known, before, new, late)}
+    found = budget.look_up(engine, candidates, (), {}, quotas).admitted
+    assert found == (
+        {known.fingerprint},
+        {before.fingerprint},
+        {new.fingerprint},
+        {late.fingerprint: SHOP},
+    )
+    assert placed(engine) == {before.fingerprint, new.fingerprint}
+    # What was not needed is free again, in the same breath, but never that of an issue.
+    direct.write(engine, [record("new", new)], quotas)
+    asked = {other.fingerprint: SHOP}
+    again = budget.look_up(engine, asked, [before.fingerprint, new.fingerprint], {SHOP: begin}, quotas)
+    assert again.admitted.taken == {other.fingerprint}
+    assert [place.fingerprint for place in again.places] == [new.fingerprint]

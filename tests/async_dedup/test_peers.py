@@ -12,8 +12,8 @@ import pytest
 
 from async_dedup.buckets import Buckets
 from async_dedup.modes import CYCLE
-from async_dedup.peers import LENGTH, MAX_MESSAGE, VERSION, Peers
-from shared.quota import Quotas
+from async_dedup.peers import LENGTH, MAX_MESSAGE, MAX_STRANGERS, VERSION, Node, Peers
+from shared.quota import MAX_SERVICES, Quotas
 from shared.settings import Settings
 from tests.conftest import free_settings
 from tests.parts import LIMIT, wait_until
@@ -215,6 +215,34 @@ def test_strangers_are_refused_and_stop_nobody(sent: bytes, caplog: pytest.LogCa
 
     asyncio.run(scenario())
     assert SECRET not in caplog.text
+
+
+def test_many_strangers_at_once_part_no_peers() -> None:
+    """Each says nothing; the oldest goes, so that a peer which connects meanwhile is heard."""
+    first, second = settings_of(2)
+
+    async def scenario() -> None:
+        async with nodes(first) as (one,):
+            silent = [asyncio.create_task(send(first.peer_port)) for _ in range(2 * MAX_STRANGERS)]
+            await until(lambda: len(one.peers._strangers) == MAX_STRANGERS)
+            async with nodes(second) as (two,):
+                await until(lambda: one.peers.reachable == 1)
+                more = [asyncio.create_task(send(first.peer_port)) for _ in range(2 * MAX_STRANGERS)]
+                await asyncio.gather(*silent, *more)
+                assert one.peers.reachable == two.peers.reachable == 1
+
+    asyncio.run(scenario())
+
+
+def test_of_a_peer_as_many_services_are_remembered_as_there_may_be() -> None:
+    node = Node()
+    assert node.is_told("shop", 5) == 5
+    for number in range(3 * MAX_SERVICES):
+        node.is_told(f"invented {number}", 1)
+    assert len(node.passed) == 2 * MAX_SERVICES
+    assert node.is_told("shop", 7) is None  # more than before, and nobody knows by how much
+    assert node.is_told("shop", 9) == 2
+    assert node.is_told("shop", 1) == 1
 
 
 def test_a_port_that_is_taken_is_an_error() -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, func, select
 
 from async_dedup import services
 from async_dedup.buffer import Buffer
@@ -25,10 +25,11 @@ from async_dedup.stores import Stores
 from loadtests.stack import Stack
 from shared.answer import Refused
 from shared.event import Event
+from shared.model import NewIssue
 from shared.quota import Quotas, overflow
 from shared.settings import Settings
 from tests.conftest import free_settings
-from tests.parts import LIMIT, alone, drain, rows, servers_up, times_seen, wait_until, with_quota
+from tests.parts import LIMIT, alone, drain, frozen, rows, servers_up, times_seen, wait_until, with_quota
 
 SHOP = "shop"
 SLOW = 0.001
@@ -234,9 +235,9 @@ def test_the_newest_word_of_redis_is_noted_last(stack: Stack, settings: Settings
         async with nodes(quota) as (node,):
             throttle = node.limits.throttle
             now = time.monotonic()
-            throttle.told((SHOP,), b" 1")
-            throttle.told((SHOP, "search"), b" 2 5000000")
-            throttle.told((SHOP,), b" 5000000000")
+            throttle.told((SHOP,), b" 1", 1)
+            throttle.told((SHOP, "search"), b" 2 5000000", 2)
+            throttle.told((SHOP,), b" 5000000000", 3)
             throttle.buckets.at_least("noted already", 100.0, now)
             await asyncio.to_thread(throttle.keep)
             throttle.note()
@@ -275,6 +276,134 @@ def test_the_budget_holds_while_redis_goes_and_comes_back(
     assert times_seen(engine) == acknowledged
     shop = [row for row in rows(engine).values() if row["service"] == SHOP]
     assert len(shop) == 20 + 1
+
+
+FREE = {"nobody limits it": {"rate_limit": 0, "new_issues": 0}}
+"""Of who notices that Redis is gone."""
+
+
+def rows_of_shop(engine: Engine) -> int:
+    """Without the overflow issue."""
+    return sum(row["service"] == SHOP for row in rows(engine).values()) - (
+        overflow(SHOP).fingerprint in rows(engine)
+    )
+
+
+def test_what_a_replay_gave_out_redis_gives_out_no_second_time(
+    stack: Stack, settings: Settings, engine: Engine
+) -> None:
+    quota = with_quota(settings, new_issues=10, services=FREE)
+
+    async def scenario() -> None:
+        async with nodes(quota) as (node,):
+            await lose_redis(stack, node)
+            stack.kill("mysql")
+            assert await node.send(*some(10, name="spooled")) == {"kept": 10}
+            stack.start("redis")
+            stack.start("mysql")
+            await until(lambda: node.stores.state is State.REDIS)
+            assert await node.send(*some(1, name="before the replay")) == {"kept": 1}
+            await until(lambda: not files(settings.spool_folder))
+            assert await node.send(*some(20, name="after it")) == {"folded": 20}
+
+    asyncio.run(scenario())
+    drain(Buffer(settings), engine)
+    assert rows_of_shop(engine) == 10
+
+
+def test_a_redis_that_lost_its_data_gives_out_no_place_twice(
+    stack: Stack, settings: Settings, engine: Engine
+) -> None:
+    quota = with_quota(settings, new_issues=10, services=FREE)
+
+    async def scenario() -> None:
+        async with nodes(quota) as (node,):
+            assert await node.send(*some(10, name="before")) == {"kept": 10}
+            drain(Buffer(settings), engine)
+            Buffer(settings).redis.flushall()
+            assert await node.send(*some(20, name="after")) == {"folded": 20}
+
+    asyncio.run(scenario())
+    drain(Buffer(settings), engine)
+    assert rows_of_shop(engine) == 10
+
+
+def test_who_is_cut_off_from_redis_and_who_is_not_have_one_budget(
+    stack: Stack, settings: Settings, engine: Engine
+) -> None:
+    quota = with_quota(settings, new_issues=20, services=FREE)
+    cut_off = quota.model_copy(update={"redis_port": free_settings().redis_port})
+
+    async def scenario() -> None:
+        async with nodes(quota, cut_off) as (one, two):
+            await two.send(Event(message="who notices", service="nobody limits it"))
+            assert two.stores.state is State.DIRECT
+            for turn in range(3):
+                answers = await asyncio.gather(
+                    one.send(*some(8, name=f"{turn} with redis")), two.send(*some(8, name=f"{turn} without"))
+                )
+            assert answers == [{"folded": 8}, {"folded": 8}]
+
+    asyncio.run(scenario())
+    drain(Buffer(settings), engine)
+    assert rows_of_shop(engine) == 20
+
+
+def test_a_redis_that_is_frozen_and_counts_later_has_taken_no_place_too_many(
+    stack: Stack, settings: Settings, engine: Engine
+) -> None:
+    quota = with_quota(settings, new_issues=20, services=FREE)
+
+    async def scenario() -> None:
+        async with nodes(quota) as (node,):
+            assert await node.send(*some(4, name="before")) == {"kept": 4}
+            with frozen(stack.pid("redis")):
+                assert await node.send(*some(10, name="nobody knows")) == {"lost": 10}
+                answers = await node.send(*some(20, name="meanwhile"))
+            assert answers == {"kept": 6, "folded": 14}
+
+    asyncio.run(scenario())
+    wait_until(lambda: Buffer(settings).now())
+    drain(Buffer(settings), engine)
+    assert 10 <= rows_of_shop(engine) <= 20
+
+
+def test_what_is_throttled_keeps_no_place(stack: Stack, settings: Settings, engine: Engine) -> None:
+    quota = with_quota(settings, rate_limit=SLOW, rate_burst=5, new_issues=8)
+    other = with_quota(settings, new_issues=8)
+
+    async def scenario() -> None:
+        async with nodes(quota, other) as (node, unlimited):
+            assert await node.send(*some(20, name="new")) == {"kept": 5, "throttled": 15}
+
+            def places() -> int:
+                with engine.connect() as connection:
+                    return connection.scalar(select(func.count()).select_from(NewIssue)) or 0
+
+            await until(lambda: places() == 5)
+            assert await unlimited.send(*some(5, name="others")) == {"kept": 3, "folded": 2}
+
+    asyncio.run(scenario())
+
+
+def test_what_services_sent_without_redis_is_in_their_list_later(stack: Stack, settings: Settings) -> None:
+    quota = with_quota(settings, rate_limit=SLOW, rate_burst=5, new_issues=2, services=FREE)
+
+    async def scenario() -> None:
+        async with nodes(quota) as (node,):
+            await node.send(*some(1))
+            await lose_redis(stack, node)
+            assert await node.send(*some(6)) == {"kept": 2, "folded": 2, "throttled": 2}
+            stack.start("redis")
+            await until(lambda: node.mode is Mode.REDIS)
+
+            def counted() -> tuple[int, int, int]:
+                found = Buffer(settings).services().get(SHOP)
+                return (found.events, found.throttled, found.folded) if found else (0, 0, 0)
+
+            await until(lambda: counted() == (5, 2, 2))
+
+    asyncio.run(scenario())
 
 
 def test_known_issues_are_never_folded_whoever_is_asked(

@@ -8,15 +8,16 @@ from collections.abc import Iterator, Sequence
 import pytest
 from redis.exceptions import RedisError
 
+from async_dedup.budget import Place
 from async_dedup.buffer import Buffer
 from async_dedup.fates import Verdict
 from async_dedup.group_buffer import GroupBuffer, by_fingerprint
 from async_dedup.keys import ARRIVALS, NEW_ISSUES, SERVICES
 from async_dedup.limits import Limits
 from loadtests.stack import Stack
-from shared.answer import Refused
+from shared.answer import Refused, now
 from shared.event import Event
-from shared.quota import MAX_SERVICES, OTHERS, Quotas, overflow
+from shared.quota import MAX_SERVICES, MOST_BURSTS, OTHERS, Quotas, overflow
 from shared.settings import Settings
 from tests.parts import add, alone, counted, first_events, some, with_quota
 
@@ -186,6 +187,58 @@ def test_a_place_is_free_again_when_the_window_has_passed(stack: Stack, buffer: 
         buffer.redis.zadd(key, {place: taken - 1_000_001})
     assert groups(settings, some(SHOP, "a", "d", "e", "f")) == [["kept", "kept", "kept", "folded"]]
     assert 0 < buffer.redis.pttl(key) <= 61_000
+
+
+def test_what_mysql_has_no_place_for_is_folded_though_redis_has_room(stack: Stack, buffer: Buffer) -> None:
+    """It has come back empty, say; but what has a place already keeps it."""
+    settings = with_quota(stack.settings, new_issues=5)
+    a, b = some(SHOP, "a", "b")
+    assert groups(settings, [a]) == [["kept"]]
+
+    async def scenario() -> list[str]:
+        limits = limits_of(settings)
+        client = GroupBuffer(settings, limits)
+        limits.known.denied.update((a.fingerprint, b.fingerprint))
+        try:
+            return await group(client, a, b, a, *some(SHOP, "c"))
+        finally:
+            await client.close()
+
+    assert asyncio.run(scenario()) == ["kept", "folded", "kept", "kept"]
+    assert len(buffer.services()[SHOP].ages) == 2
+
+
+def test_places_that_redis_is_told_of_end_with_the_window(stack: Stack, buffer: Buffer) -> None:
+    """Those that were told of while a group was on its way are told with the next."""
+    settings = with_quota(stack.settings, new_issues=1, new_issues_window=1.0)
+    first, second = (Place(each * 64, SHOP, now()) for each in "01")
+
+    async def scenario() -> None:
+        limits = limits_of(settings)
+        client = GroupBuffer(settings, limits)
+        limits.known.remind([SHOP], now(), [first])
+        made = client._next_group(some(SHOP, "a"))
+        limits.known.remind([SHOP], now(), [second])
+        assert isinstance(client._counted(made, await client._send(made)), Verdict)
+        assert limits.known.places == {SHOP: {second.fingerprint: second}}
+        await group(client, *some(SHOP, "b"))
+        assert limits.known.places == {}
+        await client.close()
+
+    asyncio.run(scenario())
+    key = NEW_ISSUES + SHOP
+    assert {each.hex() for each in buffer.redis.zrange(key, 0, -1)} == {"0" * 64, "1" * 64}
+    assert 0 < buffer.redis.pttl(key) <= 61_000
+
+
+@pytest.mark.parametrize("ahead", [100.0, 3_600.0], ids=["a lower rate before", "a clock that was set back"])
+def test_a_service_is_never_silent_for_longer_than_a_few_bursts(
+    stack: Stack, buffer: Buffer, ahead: float
+) -> None:
+    settings = with_quota(stack.settings, rate_limit=100, rate_burst=20)
+    buffer.redis.zadd(ARRIVALS, {SHOP: (buffer.now() + ahead) * 1e6})
+    assert groups(settings, some(SHOP, "a")) == [["throttled"]]
+    assert buffer.services()[SHOP].ahead <= MOST_BURSTS * 20 / 100
 
 
 def test_a_service_that_is_only_throttled_creates_what_it_likes(stack: Stack, buffer: Buffer) -> None:
