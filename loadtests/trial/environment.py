@@ -67,7 +67,8 @@ def commit() -> str:
         name = _git("rev-parse", "--short=12", "HEAD").stdout.strip()
         # What a run itself writes is no change of what ran.
         changed = _git(
-            "status", "--porcelain", "--", ".", ":!RESULTS.md", ":!loadtests/results", ":!docs"
+            *("status", "--porcelain", "--", "."),
+            *(":!README.md", ":!RESULTS.md", ":!loadtests/results", ":!docs"),
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
