@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from shared.quota import CLOSE, MAX_SERVICES, OTHERS, Quotas
 
-
 LOOK_EVERY = 1.0
 """Seconds between two looks for services that can be forgotten."""
 MOST_HEARD = 100
@@ -71,7 +70,7 @@ class Buckets:
         return self._questions
 
     def told(self, service: str, ahead: float, now: float, question: int) -> None:
-        """By Redis: it is the truth, whatever was believed here, but for what was heard after the question."""
+        """By Redis: it is the truth, but for what was heard since the question."""
         name = self._name(service, now)
         bucket = self._of[name]
         bucket.arrival, bucket.changed = now + ahead, now

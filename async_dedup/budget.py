@@ -21,7 +21,7 @@ from shared.model import Issue, NewIssue, ServiceUse
 from shared.quota import MAX_SERVICES, OTHERS, Quotas
 
 SETTLE = 1.0
-"""Seconds after Redis was left until MySQL is asked for places: then all have told what they took there alone."""
+"""Seconds after Redis was left until MySQL is asked for places: then all have told what that gave alone."""
 HOMELESS = timedelta(minutes=1)
 """After which a place without its issue is given back, should nobody have done so."""
 
@@ -70,9 +70,9 @@ def look_up(
     since: Mapping[str, datetime],
     quotas: Quotas,
 ) -> Found:
-    """In one transaction: gives back places that are `needless`, takes those of `candidates`, as `admit` does.
+    """In one transaction: gives back places that are `needless`, takes some for `candidates`, as `admit`.
 
-    `since` is by service: which places that were taken from then on are to be read. Raises sqlalchemy's errors.
+    `since`, by service: places that were taken from then on are read. Raises sqlalchemy's errors.
     """
     return transact(
         engine,
@@ -137,8 +137,8 @@ def tell(engine: Engine, places: Sequence[Place]) -> None:
 def trim(engine: Engine, window: float, waits_for: float | None) -> None:
     """Forgets places that nobody counts any more, and those whose issue has not come.
 
-    `waits_for`: seconds that the oldest first event has waited for its digest; None where nobody can tell. The
-    issue of a place may be in a Redis that is away: then the place stays, for the window.
+    `waits_for`: seconds that the oldest first event has waited for its digest; None where nobody can tell.
+    The issue of a place may be in a Redis that is away: then the place stays, for the window.
     """
     moment = now()
     over = NewIssue.reserved_at < moment - timedelta(seconds=window) - HOMELESS

@@ -33,7 +33,7 @@ PATIENCE = 0.25
 """Seconds that an event waits for MySQL, and after which it is asked no more for a while."""
 NOT_AGAIN = 1.0
 READ_EVERY = 1.0
-"""Seconds after which a service's places are read again: other processes may have taken some without Redis."""
+"""Seconds after which a service's places are read again: others may have taken some without Redis."""
 LATE = timedelta(seconds=10)
 """By which a place may be seen later than it was taken: its transaction ended meanwhile."""
 TOO_MANY_REQUESTS = 429

@@ -164,7 +164,9 @@ class Peers:
         self._connections.add(writer)
         self._strangers[writer] = None
         if len(self._strangers) > MAX_STRANGERS:  # a peer shows who it is at once
-            next(iter(self._strangers)).transport.abort()
+            oldest = next(iter(self._strangers))
+            del self._strangers[oldest]
+            oldest.transport.abort()
         try:
             while True:
                 async with asyncio.timeout(STRANGER_SECONDS):

@@ -116,7 +116,9 @@ def ask_for(
             of_service = [*limits.known.places.get(service, {}).values()]
             places += of_service
             words += _of_budget(service, of_service, has_payload)
-    return Question(limits, events, same.services, candidates, buckets.next_question(), places, same.keys, words)
+    return Question(
+        limits, events, same.services, candidates, buckets.next_question(), places, same.keys, words
+    )
 
 
 def _letter(limits: Limits, fingerprint: str, candidates: Collection[str]) -> str:
@@ -177,16 +179,13 @@ def _bytes(numbers: list[int]) -> bytes:
     return pack(f">{len(numbers)}H", *numbers)
 
 
-def _of_budget(
-    service: str, places: Collection[Place], has_payload: Mapping[str, bool]
-) -> tuple[Word, ...]:
+def _of_budget(service: str, places: Collection[Place], has_payload: Mapping[str, bool]) -> tuple[Word, ...]:
     folded = overflow(service)
     return (
         bytes.fromhex(folded.fingerprint),
         "" if folded.fingerprint in has_payload else folded.model_dump_json(by_alias=True),
         b"".join(
-            bytes.fromhex(place.fingerprint) + b"%016d" % _microseconds(place.reserved_at)
-            for place in places
+            bytes.fromhex(place.fingerprint) + b"%016d" % _microseconds(place.reserved_at) for place in places
         ),
     )
 

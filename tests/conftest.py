@@ -65,7 +65,7 @@ def free_settings() -> Settings:
 
 @pytest.fixture(scope="session")
 def install() -> Iterator[Install]:
-    """Put MySQL's files into a run folder, and return that: the installer takes seconds of a core each time."""
+    """Put MySQL's files into a run folder, and return that: the installer takes seconds of a core."""
     with tempfile.TemporaryDirectory(prefix="twins-") as folder:
         made = MySQL(Path(folder), Settings())
         made.prepare(lambda command: subprocess.run(command, capture_output=True, check=True))

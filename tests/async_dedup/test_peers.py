@@ -225,11 +225,13 @@ def test_many_strangers_at_once_part_no_peers() -> None:
         async with nodes(first) as (one,):
             silent = [asyncio.create_task(send(first.peer_port)) for _ in range(2 * MAX_STRANGERS)]
             await until(lambda: len(one.peers._strangers) == MAX_STRANGERS)
-            async with nodes(second) as (two,):
-                await until(lambda: one.peers.reachable == 1)
-                more = [asyncio.create_task(send(first.peer_port)) for _ in range(2 * MAX_STRANGERS)]
-                await asyncio.gather(*silent, *more)
-                assert one.peers.reachable == two.peers.reachable == 1
+            two = Told(second, "b")
+            await two.peers.start()
+            await until(lambda: one.peers.reachable == 1)
+            more = [asyncio.create_task(send(first.peer_port)) for _ in range(2 * MAX_STRANGERS)]
+            await asyncio.gather(*silent, *more)
+            assert one.peers.reachable == two.peers.reachable == 1
+            two.peers.close()
 
     asyncio.run(scenario())
 
