@@ -68,7 +68,11 @@ def install() -> Iterator[Install]:
     """Put MySQL's files into a run folder, and return that: the installer takes seconds of a core."""
     with tempfile.TemporaryDirectory(prefix="twins-") as folder:
         made = MySQL(Path(folder), Settings())
-        made.prepare(lambda command: subprocess.run(command, capture_output=True, check=True))
+
+        def run(command: list[str]) -> None:
+            subprocess.run(command, capture_output=True, check=True)
+
+        made.prepare(run)
 
         def into(run_dir: Path) -> Path:
             shutil.copytree(made.data, run_dir / "mysql" / made.data.name)
