@@ -3,7 +3,6 @@
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -15,7 +14,6 @@ from redis.retry import Retry
 from async_dedup.ages import FlushAge, QueueAge, flushed_seconds
 from async_dedup.budget import Place
 from async_dedup.entries import (
-    EPOCH,
     Batch,
     FirstEvent,
     is_batch_id,
@@ -37,7 +35,6 @@ from async_dedup.keys import (
     NODE_SECONDS,
     NODES,
     PENDING,
-    REPLAY,
     SERVICES,
     SET_ASIDE,
     TAKE,
@@ -45,7 +42,6 @@ from async_dedup.keys import (
     WANTED_SECONDS,
 )
 from async_dedup.set_aside import SetAside, unfit_batch
-from async_dedup.spool import Record
 from shared.settings import Settings
 
 
@@ -104,7 +100,6 @@ class Buffer:
         self.redis: Any = sync_redis(settings, settings.redis_timeout)
         self._claim = self.redis.register_script(CLAIM)
         self._take = self.redis.register_script(TAKE)
-        self._replay = self.redis.register_script(REPLAY)
         self._pending = self.redis.register_script(PENDING)
         self.set_aside = SetAside(self.redis)
         self._flush_age = FlushAge()
@@ -177,18 +172,6 @@ class Buffer:
                 _drop(pipeline, taken.batch.id)
             pipeline.xtrim(FIRST_EVENTS, minid=f"{milliseconds}-{int(sequence) + 1}", approximate=False)
             pipeline.execute()
-
-    def take_in(self, record: Record) -> None:
-        """A spooled group, as a batch and first events."""
-        keys = [BATCHES, BATCH + record.id, FIRST_EVENTS]
-        words: list[bytes | str | int] = [
-            record.id,
-            int((record.kept_at - EPOCH) / timedelta(microseconds=1)),
-        ]
-        for each in record.counted:
-            payload = each.first.model_dump_json(by_alias=True)
-            words += (bytes.fromhex(each.first.fingerprint), each.events, payload)
-        self._replay(keys, words)
 
     def pending(self, fingerprints: Sequence[str]) -> list[int]:
         """Events that MySQL has not seen yet, per fingerprint."""

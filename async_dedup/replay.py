@@ -1,19 +1,19 @@
-"""Spooled groups become rows, each once: into MySQL, or into Redis as batches where MySQL is still away.
+"""Spooled groups become rows, each once; while MySQL is away they stay in their files.
 
 Killed at any step, or done by two processes at once, it counts nothing twice: MySQL's ledger has each
-group's id, whichever way it comes.
+group's id.
 """
 
 import json
 import logging
 from collections.abc import Collection, Sequence
+from itertools import islice
 from pathlib import Path
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from async_dedup import direct, spool
-from async_dedup.buffer import Buffer
 from async_dedup.digest import UPSERT, pause
 from async_dedup.spool import Counted, Record
 from shared.db import is_refusal, refused_rows
@@ -34,10 +34,9 @@ REFUSED = "refused.jsonl"
 class Replay:
     """Its methods block."""
 
-    def __init__(self, folder: Path, engine: Engine, buffer: Buffer, quotas: Quotas | None = None) -> None:
+    def __init__(self, folder: Path, engine: Engine, quotas: Quotas | None = None) -> None:
         self._folder = folder
         self._engine = engine
-        self._buffer = buffer
         self._quotas = quotas
 
     def waiting(self) -> bool:
@@ -46,23 +45,28 @@ class Replay:
     def run(self) -> int:
         """Every file that nobody holds; returns the number of events.
 
-        Raises redis.RedisError where neither MySQL nor Redis takes them; what was not taken stays.
+        Raises sqlalchemy's errors where MySQL does not take them now: their file stays, and those behind it.
         """
         events = 0
         for path in spool.files(self._folder):
             with spool.held(path) as data:
                 if data is None:
                     continue
-                records = [*spool.unpack(data)]
-                for start in range(0, len(records), RECORDS):
-                    some = records[start : start + RECORDS]
-                    self._apply(some)
-                    events += sum(counted.events for record in some for counted in record.counted)
-                    pause(BREATHER)
+                events += self._apply_all(data)
                 spool.remove(path)
-        events_replayed.inc(events)
         if events:
             log.warning("%d events were replayed from the spool", events)
+        return events
+
+    def _apply_all(self, data: bytes) -> int:
+        """Read as it goes: where MySQL is away, that is noticed before a whole file was parsed."""
+        events, records = 0, spool.unpack(data)
+        while some := [*islice(records, RECORDS)]:
+            self._apply(some)
+            applied = sum(record.events for record in some)
+            events_replayed.inc(applied)
+            events += applied
+            pause(BREATHER)
         return events
 
     def _apply(self, records: Sequence[Record]) -> None:
@@ -70,13 +74,9 @@ class Replay:
             folded = direct.write(self._engine, records, self._quotas)
             events_folded.inc(_events_of(records, folded))
         except DBAPIError as error:
-            if is_refusal(error):
-                self._without_refused(records, error)
-                return
-            if self._quotas and any(record.candidates for record in records):
-                raise  # whether there is a place for it MySQL has to tell
-            for record in records:
-                self._buffer.take_in(record)
+            if not is_refusal(error):
+                raise
+            self._without_refused(records, error)
 
     def _without_refused(self, records: Sequence[Record], error: DBAPIError) -> None:
         rows = [row for record in records for row in direct.rows_of(record)]

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 
 from async_dedup import direct
 from async_dedup.buffer import Buffer
-from async_dedup.digest import digest_all
-from async_dedup.flush import flush
 from async_dedup.replay import RECORDS, REFUSED, Replay
 from async_dedup.spool import Record, Spool, files, record_of
 from loadtests.stack import Stack
+from shared.answer import now
 from shared.db import make_background_engine
 from shared.settings import Settings
-from tests.parts import alone, claimed, event, first_events, rows, running, servers_up, times_seen
+from tests.parts import alone, event, rows, running, servers_up, times_seen
 
 A, B = event("a", "trace of a"), event("b")
 GROUPS = 2 * RECORDS + 5
@@ -25,7 +25,6 @@ GROUPS = 2 * RECORDS + 5
 KILLED = """
 import os, signal, sys
 from async_dedup import direct, spool
-from async_dedup.buffer import Buffer
 from async_dedup.replay import Replay
 from shared.db import make_background_engine
 from shared.settings import load
@@ -43,7 +42,7 @@ def step(*arguments):
 
 setattr(owner, name, step)
 settings = load()
-Replay(settings.spool_folder, make_background_engine(settings), Buffer(settings)).run()
+Replay(settings.spool_folder, make_background_engine(settings)).run()
 """
 
 
@@ -71,7 +70,7 @@ def replay(settings: Settings, **other: object) -> int:
     settings = settings.model_copy(update=other)
     engine = make_background_engine(settings, 2)
     try:
-        return Replay(settings.spool_folder, engine, Buffer(settings)).run()
+        return Replay(settings.spool_folder, engine).run()
     finally:
         engine.dispose()
 
@@ -128,37 +127,27 @@ def test_two_that_replay_at_once_count_once(settings: Settings, engine: Engine) 
     check(engine)
 
 
-def test_without_mysql_redis_takes_the_groups_in(stack: Stack, settings: Settings, engine: Engine) -> None:
-    buffer = Buffer(settings)
+def test_without_mysql_everything_stays_and_keeps_its_time(
+    stack: Stack, settings: Settings, engine: Engine
+) -> None:
+    """Though Redis is there: as batches of a group each it would stand still for whoever sums them up."""
     spooled(settings, *groups())
+    kept = now()
     stack.kill("mysql")
-    assert replay(settings) == 3 * GROUPS
-    assert files(settings.spool_folder) == []
-    assert [batch.id for batch in claimed(buffer)] == [each.id for each in groups()]
-    assert first_events(buffer)[0].event == A
+    with pytest.raises(OperationalError):
+        replay(settings)
+    assert len(files(settings.spool_folder)) == 1
+    assert Buffer(settings).state().is_empty
     stack.start("mysql")
-    digest_all(buffer, engine)
-    flush(buffer, engine)
+    assert replay(settings) == 3 * GROUPS
     check(engine)
+    assert all(row["last_seen"] <= kept for row in rows(engine).values())
 
 
-def test_a_group_that_redis_takes_in_twice_counts_once(settings: Settings, engine: Engine) -> None:
-    buffer = Buffer(settings)
-    for each in (*groups(), *groups()):  # the second before the first is applied
-        buffer.take_in(each)
-    digest_all(buffer, engine)
-    flush(buffer, engine)
-    for each in groups():  # and after it
-        buffer.take_in(each)
-    digest_all(buffer, engine)
-    flush(buffer, engine)
-    check(engine)
-
-
-def test_without_both_everything_stays(stack: Stack, settings: Settings, silent_port: int) -> None:
+def test_without_an_answer_of_mysql_everything_stays(settings: Settings, silent_port: int) -> None:
     spooled(settings, *groups())
-    with pytest.raises(Exception, match=r"Timeout|timed out|refused"):
-        replay(settings, redis_port=silent_port, mysql_port=silent_port, redis_timeout=0.2)
+    with pytest.raises(OperationalError):
+        replay(settings, mysql_port=silent_port)
     assert len(files(settings.spool_folder)) == 1
 
 
