@@ -6,8 +6,8 @@ group's id.
 
 import json
 import logging
+import os
 from collections.abc import Collection, Sequence
-from itertools import islice
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -47,26 +47,32 @@ class Replay:
 
         Raises sqlalchemy's errors where MySQL does not take them now: their file stays, and those behind it.
         """
-        events = 0
-        for path in spool.files(self._folder):
+        events, paths = 0, spool.files(self._folder)
+        if paths:
+            direct.probe(self._engine)  # before a file is parsed, for nothing and every few seconds
+        for path in paths:
             with spool.held(path) as data:
-                if data is None:
-                    continue
-                events += self._apply_all(data)
-                spool.remove(path)
+                if data is not None:
+                    events += self._replay(path, [*spool.unpack(data)])
         if events:
             log.warning("%d events were replayed from the spool", events)
         return events
 
-    def _apply_all(self, data: bytes) -> int:
-        """Read as it goes: where MySQL is away, that is noticed before a whole file was parsed."""
-        events, records = 0, spool.unpack(data)
-        while some := [*islice(records, RECORDS)]:
-            self._apply(some)
-            applied = sum(record.events for record in some)
-            events_replayed.inc(applied)
-            events += applied
+    def _replay(self, path: Path, found: Sequence[Record | bytes]) -> int:
+        records = [each for each in found if isinstance(each, Record)]
+        unread = [each for each in found if isinstance(each, bytes)]
+        if unread:
+            # Before the rest is applied: should there be no room for it, nothing is applied again and again.
+            aside = spool.keep_aside(path, unread)
+        for start in range(0, len(records), RECORDS):
+            self._apply(records[start : start + RECORDS])
             pause(BREATHER)
+        spool.remove(path)
+        if unread:
+            set_aside.labels("spooled").inc(len(unread))
+            log.error("Set aside %d groups that this version can't read, in %s", len(unread), aside)
+        events = sum(record.events for record in records)
+        events_replayed.inc(events)
         return events
 
     def _apply(self, records: Sequence[Record]) -> None:
@@ -100,6 +106,8 @@ class Replay:
         line = {"id": record.id, "reason": reason, **counted.model_dump(mode="json", by_alias=True)}
         with open(self._folder / REFUSED, "a", opener=spool.private) as file:
             file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
         set_aside.labels("spooled").inc()
         log.error("Set aside what MySQL does not take, in %s", REFUSED)
 

@@ -1,18 +1,20 @@
 """What was spooled becomes rows, each event once, whoever dies or comes twice on the way."""
 
 import signal
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from async_dedup import direct
 from async_dedup.buffer import Buffer
 from async_dedup.replay import RECORDS, REFUSED, Replay
-from async_dedup.spool import Record, Spool, files, record_of
+from async_dedup.spool import ASIDE, HEAD, MAGIC, Record, Spool, files, record_of
 from loadtests.stack import Stack
 from shared.answer import now
 from shared.db import make_background_engine
@@ -149,6 +151,44 @@ def test_without_an_answer_of_mysql_everything_stays(settings: Settings, silent_
     with pytest.raises(OperationalError):
         replay(settings, mysql_port=silent_port)
     assert len(files(settings.spool_folder)) == 1
+
+
+def test_a_group_that_this_version_can_not_read_is_kept_and_the_rest_goes_on(
+    settings: Settings, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told as lost by nobody: a version that can read it takes it in once its file has its name again."""
+    spooled(settings, *groups())
+    (path,) = files(settings.spool_folder)
+    body = b'{"id": "of another version"}'
+    alien = HEAD.pack(MAGIC, len(body), zlib.crc32(body)) + body
+    path.write_bytes(alien + path.read_bytes() + alien)
+    before = told()
+    assert replay(settings) == 3 * GROUPS
+    check(engine)
+    assert files(settings.spool_folder) == []
+    (aside,) = settings.spool_folder.glob(f"*{ASIDE}")
+    assert (aside.read_bytes(), aside.stat().st_mode & 0o777) == (2 * alien, 0o600)
+    assert told() == before + 2
+    assert str(aside) in caplog.text
+    aside.rename(path)
+    assert replay(settings) == 0
+    assert aside.read_bytes() == 2 * alien
+
+
+def test_where_there_is_no_room_for_what_can_not_be_read_nothing_is_removed(
+    settings: Settings, engine: Engine
+) -> None:
+    spooled(settings, *groups())
+    (path,) = files(settings.spool_folder)
+    path.write_bytes(path.read_bytes() + HEAD.pack(MAGIC, 0, zlib.crc32(b"")))
+    path.with_suffix(ASIDE).mkdir()  # so that no file can be written there
+    with pytest.raises(IsADirectoryError):
+        replay(settings)
+    assert (files(settings.spool_folder), times_seen(engine)) == ([path], {})
+
+
+def told() -> float:
+    return REGISTRY.get_sample_value("set_aside_total", {"kind": "spooled"}) or 0.0
 
 
 def test_what_mysql_refuses_is_set_aside_and_the_rest_goes_on(settings: Settings, engine: Engine) -> None:
