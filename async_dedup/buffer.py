@@ -30,6 +30,7 @@ from async_dedup.keys import (
     CLAIM,
     FIRST_EVENTS,
     FLUSHED_AT,
+    LAST_ID,
     MAX_TAKEN,
     NEW_ISSUES,
     NODE_SECONDS,
@@ -166,11 +167,12 @@ class Buffer:
 
     def finish(self, taken: Taken, with_counts: bool) -> None:
         """Only after the commit. Whoever took the last has taken all before it, so two may finish at once."""
-        milliseconds, sequence = taken.last.split("-")
         with self.redis.pipeline(transaction=False) as pipeline:
             if taken.batch and with_counts:
                 _drop(pipeline, taken.batch.id)
-            pipeline.xtrim(FIRST_EVENTS, minid=f"{milliseconds}-{int(sequence) + 1}", approximate=False)
+            pipeline.xtrim(FIRST_EVENTS, minid=taken.last, approximate=False).xdel(FIRST_EVENTS, taken.last)
+            if taken.last == LAST_ID:  # a foreign one: the stream begins anew
+                pipeline.delete(FIRST_EVENTS)
             pipeline.execute()
 
     def pending(self, fingerprints: Sequence[str]) -> list[int]:
@@ -244,7 +246,7 @@ class Buffer:
             fingerprints=max(fields - 1, 0),
             batches=batches,
             first_events=waiting,
-            queue_age=self._queue_age(oldest[0][0] if oldest else None, now),
+            queue_age=self._queue_age(oldest[0] if oldest else None, now),
             flushed_at=flushed_at,
             flush_age=self._flush_age(flushed_at, now),
             set_aside=unfit,

@@ -46,10 +46,14 @@ NEW_ISSUES = "hpt:new_issues:"
 NODES = "hpt:nodes"
 
 AT = "at"
-"""The field of a buffer or batch that is no fingerprint: when its last event came, Unix microseconds."""
+"""The field that says when a first event came, or the last one of a buffer or batch: Unix microseconds, by
+Redis's clock. In those two all other fields are fingerprints."""
 
 MAX_FINGERPRINTS = 10_000
 """A buffer that reaches this is sealed as a batch at once: one HGETALL and one transaction stay small."""
+
+LAST_ID = "18446744073709551615-18446744073709551615"
+"""Of a stream: behind it nothing can be added."""
 
 MAX_TAKEN = 8
 """Batches in which flushes are behind: a digest has one in its hands, and a killed one has left one."""
