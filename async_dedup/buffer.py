@@ -31,7 +31,9 @@ from async_dedup.keys import (
     FIRST_EVENTS,
     FLUSHED_AT,
     LAST_ID,
+    MAX_SUMMED,
     MAX_TAKEN,
+    MAX_TAKEN_BYTES,
     NEW_ISSUES,
     NODE_SECONDS,
     NODES,
@@ -150,20 +152,20 @@ class Buffer:
             pipeline.execute()
 
     def take(self, most: int) -> Taken:
-        """The oldest first events, up to `most`, and their counts.
+        """The oldest first events, up to `most` or to MAX_TAKEN_BYTES, and their counts.
 
         What can't be read is set aside. The counts of all are left to the flush then.
         """
         batch_id = uuid4().hex
         keys = [FIRST_EVENTS, BUFFER, BATCHES, BATCH + batch_id]
-        entries, fields = self._take(keys, [batch_id, most, MAX_TAKEN])
+        entries, fields, more = self._take(keys, [batch_id, most, MAX_TAKEN, MAX_TAKEN_BYTES])
         events, unfit = read_first_events([(entry_id, _pairs(words)) for entry_id, words in entries])
         if unfit:
             self.set_aside(unfit)
         batch, odd = read_batch(batch_id, _pairs(fields))
         is_whole = batch.has_time and not odd and not unfit
         last = entries[-1][0].decode() if entries else ""
-        return Taken(events, batch if is_whole else None, last, len(entries) == most)
+        return Taken(events, batch if is_whole else None, last, bool(more))
 
     def finish(self, taken: Taken, with_counts: bool) -> None:
         """Only after the commit. Whoever took the last has taken all before it, so two may finish at once."""
@@ -175,12 +177,13 @@ class Buffer:
                 pipeline.delete(FIRST_EVENTS)
             pipeline.execute()
 
-    def pending(self, fingerprints: Sequence[str]) -> list[int]:
-        """Events that MySQL has not seen yet, per fingerprint."""
+    def pending(self, fingerprints: Sequence[str]) -> list[int] | None:
+        """Events that MySQL has not seen yet, per fingerprint; None beyond MAX_SUMMED batches."""
         if not fingerprints:
             return []
         fields = [bytes.fromhex(fingerprint) for fingerprint in fingerprints]
-        return [int(events or 0) for events in self._pending([BUFFER, BATCHES], [BATCH, *fields])]
+        found = self._pending([BUFFER, BATCHES], [BATCH, MAX_SUMMED, *fields])
+        return None if found is None else [int(events or 0) for events in found]
 
     def want(self, fingerprints: Collection[str]) -> None:
         """Has every API process send their payloads once more; replaces what was wanted before."""

@@ -58,6 +58,12 @@ LAST_ID = "18446744073709551615-18446744073709551615"
 MAX_TAKEN = 8
 """Batches in which flushes are behind: a digest has one in its hands, and a killed one has left one."""
 
+MAX_TAKEN_BYTES = 4 * 2**20
+"""Of first events, after which a digest has enough: 500 of the largest are 125 MiB, too much at once."""
+
+MAX_SUMMED = 200
+"""Batches that are looked through for what is pending: the scheduler's, the digest's, and some full ones."""
+
 NODE_SECONDS = 10
 """After which a process of the API that has not said otherwise is none."""
 

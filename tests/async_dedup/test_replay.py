@@ -156,7 +156,7 @@ def test_without_an_answer_of_mysql_everything_stays(settings: Settings, silent_
 def test_a_group_that_this_version_can_not_read_is_kept_and_the_rest_goes_on(
     settings: Settings, engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is told as lost by nobody: a version that can read it takes it in once its file has its name again."""
+    """A version that can read it takes it in once the file has its name again."""
     spooled(settings, *groups())
     (path,) = files(settings.spool_folder)
     body = b'{"id": "of another version"}'
