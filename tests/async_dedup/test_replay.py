@@ -4,7 +4,9 @@ import signal
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
@@ -151,6 +153,27 @@ def test_without_an_answer_of_mysql_everything_stays(settings: Settings, silent_
     with pytest.raises(OperationalError):
         replay(settings, mysql_port=silent_port)
     assert len(files(settings.spool_folder)) == 1
+
+
+def test_where_mysql_goes_in_the_middle_the_file_stays(
+    stack: Stack, settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really, calls = direct.write, count(1)
+
+    def write(*arguments: Any) -> set[str]:
+        if next(calls) == 2:
+            stack.kill("mysql")
+        return really(*arguments)
+
+    spooled(settings, *groups())
+    with monkeypatch.context() as patch:
+        patch.setattr(direct, "write", write)
+        with pytest.raises(OperationalError):
+            replay(settings)
+    assert len(files(settings.spool_folder)) == 1
+    stack.start("mysql")
+    replay(settings)
+    check(engine)
 
 
 def test_a_group_that_this_version_can_not_read_is_kept_and_the_rest_goes_on(
