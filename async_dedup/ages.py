@@ -5,6 +5,10 @@ has seen by its own monotonic one.
 """
 
 import time
+from collections.abc import Mapping
+from contextlib import suppress
+
+from async_dedup.entries import added_at
 
 
 class FlushAge:
@@ -30,14 +34,17 @@ class QueueAge:
         self._oldest: bytes | None = None
         self._seen = 0.0
 
-    def __call__(self, oldest: bytes | None, now: float) -> float:
-        """`oldest` is its id, dated by Redis; one from the future has waited since it was seen first."""
-        if oldest != self._oldest:
-            self._oldest, self._seen = oldest, time.monotonic()
+    def __call__(self, oldest: tuple[bytes, Mapping[bytes, bytes]] | None, now: float) -> float:
+        """Dated by Redis; one from the future, or that can't be read, has waited since it was seen first."""
+        entry_id = oldest[0] if oldest else None
+        if entry_id != self._oldest:
+            self._oldest, self._seen = entry_id, time.monotonic()
         if oldest is None:
             return 0.0
-        age = now - int(oldest.split(b"-")[0]) / 1000
-        return age if age >= 0 else time.monotonic() - self._seen
+        with suppress(ValueError):
+            if (age := now - added_at(*oldest) / 1e6) >= 0:
+                return age
+        return time.monotonic() - self._seen
 
 
 def flushed_seconds(mark: bytes | None) -> float:

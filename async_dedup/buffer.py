@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -15,7 +14,6 @@ from redis.retry import Retry
 from async_dedup.ages import FlushAge, QueueAge, flushed_seconds
 from async_dedup.budget import Place
 from async_dedup.entries import (
-    EPOCH,
     Batch,
     FirstEvent,
     is_batch_id,
@@ -32,12 +30,14 @@ from async_dedup.keys import (
     CLAIM,
     FIRST_EVENTS,
     FLUSHED_AT,
+    LAST_ID,
+    MAX_SUMMED,
     MAX_TAKEN,
+    MAX_TAKEN_BYTES,
     NEW_ISSUES,
     NODE_SECONDS,
     NODES,
     PENDING,
-    REPLAY,
     SERVICES,
     SET_ASIDE,
     TAKE,
@@ -45,7 +45,6 @@ from async_dedup.keys import (
     WANTED_SECONDS,
 )
 from async_dedup.set_aside import SetAside, unfit_batch
-from async_dedup.spool import Record
 from shared.settings import Settings
 
 
@@ -104,7 +103,6 @@ class Buffer:
         self.redis: Any = sync_redis(settings, settings.redis_timeout)
         self._claim = self.redis.register_script(CLAIM)
         self._take = self.redis.register_script(TAKE)
-        self._replay = self.redis.register_script(REPLAY)
         self._pending = self.redis.register_script(PENDING)
         self.set_aside = SetAside(self.redis)
         self._flush_age = FlushAge()
@@ -154,48 +152,38 @@ class Buffer:
             pipeline.execute()
 
     def take(self, most: int) -> Taken:
-        """The oldest first events, up to `most`, and their counts.
+        """The oldest first events, up to `most` or to MAX_TAKEN_BYTES, and their counts.
 
         What can't be read is set aside. The counts of all are left to the flush then.
         """
         batch_id = uuid4().hex
         keys = [FIRST_EVENTS, BUFFER, BATCHES, BATCH + batch_id]
-        entries, fields = self._take(keys, [batch_id, most, MAX_TAKEN])
+        entries, fields, more = self._take(keys, [batch_id, most, MAX_TAKEN, MAX_TAKEN_BYTES])
         events, unfit = read_first_events([(entry_id, _pairs(words)) for entry_id, words in entries])
         if unfit:
             self.set_aside(unfit)
         batch, odd = read_batch(batch_id, _pairs(fields))
         is_whole = batch.has_time and not odd and not unfit
         last = entries[-1][0].decode() if entries else ""
-        return Taken(events, batch if is_whole else None, last, len(entries) == most)
+        return Taken(events, batch if is_whole else None, last, bool(more))
 
     def finish(self, taken: Taken, with_counts: bool) -> None:
         """Only after the commit. Whoever took the last has taken all before it, so two may finish at once."""
-        milliseconds, sequence = taken.last.split("-")
         with self.redis.pipeline(transaction=False) as pipeline:
             if taken.batch and with_counts:
                 _drop(pipeline, taken.batch.id)
-            pipeline.xtrim(FIRST_EVENTS, minid=f"{milliseconds}-{int(sequence) + 1}", approximate=False)
+            pipeline.xtrim(FIRST_EVENTS, minid=taken.last, approximate=False).xdel(FIRST_EVENTS, taken.last)
+            if taken.last == LAST_ID:  # a foreign one: the stream begins anew
+                pipeline.delete(FIRST_EVENTS)
             pipeline.execute()
 
-    def take_in(self, record: Record) -> None:
-        """A spooled group, as a batch and first events."""
-        keys = [BATCHES, BATCH + record.id, FIRST_EVENTS]
-        words: list[bytes | str | int] = [
-            record.id,
-            int((record.kept_at - EPOCH) / timedelta(microseconds=1)),
-        ]
-        for each in record.counted:
-            payload = each.first.model_dump_json(by_alias=True)
-            words += (bytes.fromhex(each.first.fingerprint), each.events, payload)
-        self._replay(keys, words)
-
-    def pending(self, fingerprints: Sequence[str]) -> list[int]:
-        """Events that MySQL has not seen yet, per fingerprint."""
+    def pending(self, fingerprints: Sequence[str]) -> list[int] | None:
+        """Events that MySQL has not seen yet, per fingerprint; None beyond MAX_SUMMED batches."""
         if not fingerprints:
             return []
         fields = [bytes.fromhex(fingerprint) for fingerprint in fingerprints]
-        return [int(events or 0) for events in self._pending([BUFFER, BATCHES], [BATCH, *fields])]
+        found = self._pending([BUFFER, BATCHES], [BATCH, MAX_SUMMED, *fields])
+        return None if found is None else [int(events or 0) for events in found]
 
     def want(self, fingerprints: Collection[str]) -> None:
         """Has every API process send their payloads once more; replaces what was wanted before."""
@@ -271,7 +259,7 @@ class Buffer:
             fingerprints=max(fields - 1, 0),
             batches=batches,
             first_events=waiting,
-            queue_age=self._queue_age(oldest[0][0] if oldest else None, now),
+            queue_age=self._queue_age(oldest[0] if oldest else None, now),
             flushed_at=flushed_at,
             flush_age=self._flush_age(flushed_at, now),
             set_aside=unfit,

@@ -61,7 +61,10 @@ UPSERT = _insert.on_duplicate_key_update(
 
 
 class Stop:
-    """Told to by the worker's signal handler, so a plain flag: an Event's lock may be held just then."""
+    """This process, worker or scheduler, is to end after the transaction in its hands.
+
+    Told by the worker's signal handler, so a plain flag: an Event's lock may be held just then.
+    """
 
     asked = False
 

@@ -16,6 +16,7 @@ EPOCH = datetime(1970, 1, 1)
 LEDGER_ID = 32
 MOST_EVENTS = 2**63 - 1
 """What a BIGINT holds, and a Redis counter."""
+_AT = AT.encode()
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class FirstEvent:
-    """An event that waits for its digest; the id orders it, and holds Redis's time in milliseconds."""
+    """An event that waits for its digest; the id orders it."""
 
     id: str
     fingerprint: str
@@ -46,12 +47,18 @@ class FirstEvent:
         """As it stands in the stream."""
         event = self.event.model_dump_json(by_alias=True).encode()
         owner = {} if self.owner is None else {b"owner": self.owner.encode()}
-        return {b"fingerprint": bytes.fromhex(self.fingerprint), b"event": event, **owner}
+        at = b"%d" % ((self.seen_at - EPOCH) // timedelta(microseconds=1))
+        return {b"fingerprint": bytes.fromhex(self.fingerprint), b"event": event, _AT: at, **owner}
 
 
 def utc(unix_microseconds: int) -> datetime:
     """Raises OverflowError for what is no time."""
     return EPOCH + timedelta(microseconds=unix_microseconds)
+
+
+def added_at(entry_id: bytes, entry: Mapping[bytes, bytes]) -> int:
+    """Unix microseconds; by its id, in milliseconds, only where the entry does not say. Raises ValueError."""
+    return _whole(entry[_AT]) if _AT in entry else int(entry_id.split(b"-")[0]) * 1000
 
 
 def read_first_events(
@@ -75,7 +82,7 @@ def _first_event(entry_id: bytes, entry: Mapping[bytes, bytes]) -> FirstEvent:
         raise ValueError(f"a fingerprint of {len(entry[b'fingerprint'])} bytes")
     # A newer version may have added a field: of a request it is an error, here it is not for us.
     event = Event.model_validate_json(entry[b"event"], extra="ignore")
-    seen_at = utc(int(entry_id.split(b"-")[0]) * 1000)  # raises for an id that is no time
+    seen_at = utc(added_at(entry_id, entry))
     owner = entry[b"owner"].decode() if b"owner" in entry else None
     return FirstEvent(entry_id.decode(), entry[b"fingerprint"].hex(), event, seen_at, owner)
 
@@ -103,7 +110,7 @@ def read_batch(batch_id: str, fields: Mapping[bytes, bytes]) -> tuple[Batch, lis
     unfit: list[Unfit] = []
     for name, value in fields.items():
         try:
-            if name == AT.encode():
+            if name == _AT:
                 last_seen = utc(_whole(value))
             else:
                 if len(name) != FINGERPRINT_BYTES:

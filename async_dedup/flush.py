@@ -14,6 +14,7 @@ from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.exc import DBAPIError
 
 from async_dedup.buffer import Buffer
+from async_dedup.digest import Stop
 from async_dedup.entries import Batch, unfit_count
 from async_dedup.ledger import AlreadyApplied, enter
 from shared.db import refused_rows, transact
@@ -36,21 +37,27 @@ COUNT = _insert.on_duplicate_key_update(
 def flush(buffer: Buffer, engine: Engine) -> list[str]:
     """Everything that was acknowledged before this call is in MySQL when it returns.
 
+    Unless the process is told to stop meanwhile: then it ends after the batch in its hands.
+
     Returns the fingerprints of the batches that made rows, which have no message until their digest.
     Raises redis.RedisError or sqlalchemy's errors; what was not applied stays for the next flush.
     """
     with flush_duration.time():
         made = _apply_batches(buffer, engine)
-        buffer.claim()
-        made += _apply_batches(buffer, engine)
-        with suppress(OutOfMemoryError):  # a full Redis has no room for the mark, but was given its room back
-            buffer.mark_flushed()
+        if not Stop.asked:
+            buffer.claim()
+            made += _apply_batches(buffer, engine)
+        if not Stop.asked:
+            with suppress(OutOfMemoryError):  # a full Redis has no room for it, but was given its room back
+                buffer.mark_flushed()
     return made
 
 
 def _apply_batches(buffer: Buffer, engine: Engine) -> list[str]:
     made: list[str] = []
     for batch_id in buffer.batches():
+        if Stop.asked:  # after an outage all of them may take minutes
+            break
         batch = buffer.read(batch_id)
         if batch is not None and _apply(buffer, engine, batch):
             made += batch.counts

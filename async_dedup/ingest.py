@@ -13,11 +13,15 @@ from redis import RedisError
 from async_dedup.fates import Fate, Folded, Verdict
 from async_dedup.link import settle
 from shared.answer import now, unavailable
-from shared.event import Event
+from shared.event import MAX_STACK_TRACE, Event
 from shared.pipeline_metrics import group_events
 
 MAX_GROUP = 1_000
 """Events per call, so that one script never holds Redis for long."""
+MAX_CHARACTERS = 2**21
+"""Of their stack traces, for the same reason: 12 MiB where each takes 6 bytes of JSON."""
+FEW = MAX_CHARACTERS // MAX_STACK_TRACE
+"""Events that are never too large together."""
 
 NOT_KEPT = "The event could not be kept"
 
@@ -82,11 +86,23 @@ class Ingest:
 
     def _add_next(self) -> None:
         while self._waiting:
-            group, self._waiting = self._waiting[: self.max_group], self._waiting[self.max_group :]
+            size = self._size_of_next()
+            group, self._waiting = self._waiting[:size], self._waiting[size:]
             if punctual := self._refuse_late(group):
                 self._add(punctual)
                 return
         self._adding = False
+
+    def _size_of_next(self) -> int:
+        """In events, at most."""
+        if len(self._waiting) <= FEW:
+            return self.max_group
+        room = MAX_CHARACTERS
+        for number, each in enumerate(self._waiting[: self.max_group]):
+            room -= len(each.event.stack_trace or "")
+            if room < 0:
+                return number
+        return self.max_group
 
     def _refuse_late(self, group: list[Waiting]) -> list[Waiting]:
         """Return the others. What was never sent can be refused safely, and takes no one along."""

@@ -25,7 +25,6 @@ then go elsewhere, rather than evict counted ones. Fingerprints are 32 raw bytes
 | `add.lua`       | `group_buffer.py`, the API | a group counts once, however often it is sent       |
 | `claim.lua`     | `buffer.py`, the flush     | no event is in buffer and batch at once, or in none |
 | `pending.lua`   | `buffer.py`, the list      | the sum over buffer and batches at one moment       |
-| `replay.lua`    | `buffer.py`, the spool     | a spooled group is taken in once, under its own id  |
 | `set_aside.lua` | `set_aside.py`, both ways  | what can't be applied is removed and noted, once    |
 | `take.lua`      | `buffer.py`, the digest    | as `claim.lua`, for what becomes rows next          |
 | `verdict.lua`   | in front of `add.lua`      | no service gets more than it may, a retry no other  |
@@ -47,13 +46,23 @@ NEW_ISSUES = "hpt:new_issues:"
 NODES = "hpt:nodes"
 
 AT = "at"
-"""The field of a buffer or batch that is no fingerprint: when its last event came, Unix microseconds."""
+"""The field that says when a first event came, or the last one of a buffer or batch: Unix microseconds, by
+Redis's clock. In those two all other fields are fingerprints."""
 
 MAX_FINGERPRINTS = 10_000
 """A buffer that reaches this is sealed as a batch at once: one HGETALL and one transaction stay small."""
 
+LAST_ID = "18446744073709551615-18446744073709551615"
+"""Of a stream: behind it nothing can be added."""
+
 MAX_TAKEN = 8
 """Batches in which flushes are behind: a digest has one in its hands, and a killed one has left one."""
+
+MAX_TAKEN_BYTES = 4 * 2**20
+"""Of first events, after which a digest has enough: 500 of the largest are 125 MiB, too much at once."""
+
+MAX_SUMMED = 200
+"""Batches that are looked through for what is pending: the scheduler's, the digest's, and some full ones."""
 
 NODE_SECONDS = 10
 """After which a process of the API that has not said otherwise is none."""
@@ -75,5 +84,4 @@ ADD_LIMITED = _script("verdict") + ADD
 CLAIM = _script("claim")
 TAKE = _script("take")
 PENDING = _script("pending")
-REPLAY = _script("replay")
 MOVE_ASIDE = _script("set_aside")

@@ -1,11 +1,12 @@
-"""Spooled groups become rows, each once: into MySQL, or into Redis as batches where MySQL is still away.
+"""Spooled groups become rows, each once; while MySQL is away they stay in their files.
 
 Killed at any step, or done by two processes at once, it counts nothing twice: MySQL's ledger has each
-group's id, whichever way it comes.
+group's id.
 """
 
 import json
 import logging
+import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from async_dedup import direct, spool
-from async_dedup.buffer import Buffer
 from async_dedup.digest import UPSERT, pause
 from async_dedup.spool import Counted, Record
 from shared.db import is_refusal, refused_rows
@@ -34,10 +34,9 @@ REFUSED = "refused.jsonl"
 class Replay:
     """Its methods block."""
 
-    def __init__(self, folder: Path, engine: Engine, buffer: Buffer, quotas: Quotas | None = None) -> None:
+    def __init__(self, folder: Path, engine: Engine, quotas: Quotas | None = None) -> None:
         self._folder = folder
         self._engine = engine
-        self._buffer = buffer
         self._quotas = quotas
 
     def waiting(self) -> bool:
@@ -46,23 +45,34 @@ class Replay:
     def run(self) -> int:
         """Every file that nobody holds; returns the number of events.
 
-        Raises redis.RedisError where neither MySQL nor Redis takes them; what was not taken stays.
+        Raises sqlalchemy's errors where MySQL does not take them now: their file stays, and those behind it.
         """
-        events = 0
-        for path in spool.files(self._folder):
+        events, paths = 0, spool.files(self._folder)
+        if paths:
+            direct.probe(self._engine)  # before a file is parsed, for nothing and every few seconds
+        for path in paths:
             with spool.held(path) as data:
-                if data is None:
-                    continue
-                records = [*spool.unpack(data)]
-                for start in range(0, len(records), RECORDS):
-                    some = records[start : start + RECORDS]
-                    self._apply(some)
-                    events += sum(counted.events for record in some for counted in record.counted)
-                    pause(BREATHER)
-                spool.remove(path)
-        events_replayed.inc(events)
+                if data is not None:
+                    events += self._replay(path, [*spool.unpack(data)])
         if events:
             log.warning("%d events were replayed from the spool", events)
+        return events
+
+    def _replay(self, path: Path, found: Sequence[Record | bytes]) -> int:
+        records = [each for each in found if isinstance(each, Record)]
+        unread = [each for each in found if isinstance(each, bytes)]
+        if unread:
+            # Before the rest is applied: should there be no room for it, nothing is applied again and again.
+            aside = spool.keep_aside(path, unread)
+        for start in range(0, len(records), RECORDS):
+            self._apply(records[start : start + RECORDS])
+            pause(BREATHER)
+        spool.remove(path)
+        if unread:
+            set_aside.labels("spooled").inc(len(unread))
+            log.error("Set aside %d groups that this version can't read, in %s", len(unread), aside)
+        events = sum(record.events for record in records)
+        events_replayed.inc(events)
         return events
 
     def _apply(self, records: Sequence[Record]) -> None:
@@ -70,13 +80,9 @@ class Replay:
             folded = direct.write(self._engine, records, self._quotas)
             events_folded.inc(_events_of(records, folded))
         except DBAPIError as error:
-            if is_refusal(error):
-                self._without_refused(records, error)
-                return
-            if self._quotas and any(record.candidates for record in records):
-                raise  # whether there is a place for it MySQL has to tell
-            for record in records:
-                self._buffer.take_in(record)
+            if not is_refusal(error):
+                raise
+            self._without_refused(records, error)
 
     def _without_refused(self, records: Sequence[Record], error: DBAPIError) -> None:
         rows = [row for record in records for row in direct.rows_of(record)]
@@ -100,6 +106,8 @@ class Replay:
         line = {"id": record.id, "reason": reason, **counted.model_dump(mode="json", by_alias=True)}
         with open(self._folder / REFUSED, "a", opener=spool.private) as file:
             file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
         set_aside.labels("spooled").inc()
         log.error("Set aside what MySQL does not take, in %s", REFUSED)
 

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from async_dedup import budget, ledger
 from async_dedup.buffer import Buffer
-from async_dedup.digest import digest_all, digest_queue, enqueue_digest
+from async_dedup.digest import Stop, digest_all, digest_queue, enqueue_digest
 from async_dedup.flush import flush
 from async_dedup.steady import Every, SteadyScheduler
 from async_dedup.wanted import INTERVAL as ASK_INTERVAL
@@ -93,7 +93,8 @@ def main() -> None:
     serve(settings.host, settings.scheduler_metrics_port)
     scheduler.start()
     signal.sigwait(signals)
-    scheduler.shutdown()
+    Stop.asked = True
+    scheduler.shutdown()  # waits for what is at work
 
 
 if __name__ == "__main__":

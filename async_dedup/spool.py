@@ -1,13 +1,14 @@
 """The last resort: groups in append-only files, each on disk before it is answered.
 
 A record is MAGIC, the length of its body, the body's CRC-32, and the body, JSON. What a crash has torn is
-recognised and skipped. A file is written by one process, which holds its lock; one that nobody holds is
-replayed (`replay.py`) and removed.
+recognised and skipped; what is whole and of another version is kept. A file is written by one process, which
+holds its lock; one that nobody holds is replayed (`replay.py`) and removed.
 """
 
 import fcntl
 import logging
 import os
+import shutil
 import struct
 import time
 import zlib
@@ -15,11 +16,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 from uuid import uuid4
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
-from async_dedup.entries import Batch
+from async_dedup.entries import LEDGER_ID, Batch
 from shared.answer import now
 from shared.event import Event
 
@@ -29,8 +31,12 @@ MAGIC = b"\xffHPT"
 """Begins with a byte that no UTF-8 has, so that no body holds one."""
 HEAD = struct.Struct(">4sII")
 SUFFIX = ".spool"
+ASIDE = ".aside"
+"""Of a file with what this version can't read; one that can takes it in, renamed to SUFFIX."""
 FILE_BYTES = 8 * 2**20
 """After which the next file is begun: one is read whole."""
+LEAST_FREE = 2**20
+"""Bytes of its disk: with less, the next group may not fit."""
 
 
 class SpoolFull(Exception):
@@ -47,7 +53,7 @@ class Counted(BaseModel):
 class Record(BaseModel):
     """A group, under the id that MySQL's ledger will have for it."""
 
-    id: str
+    id: Annotated[str, Field(max_length=LEDGER_ID)]
     kept_at: datetime
     """UTC, without a time zone."""
     counted: list[Counted]
@@ -74,6 +80,7 @@ class Spool:
         self._folder = folder
         self._most = most_bytes
         self._file: int | None = None
+        self._path = folder
         self._size = 0
         self._others = 0
 
@@ -99,24 +106,38 @@ class Spool:
     def _open(self) -> int:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._others = size(self._folder)
-        path = self._folder / f"{time.time_ns()}-{uuid4().hex}{SUFFIX}"
+        while self._file is None:
+            self._begin(self._folder / f"{time.time_ns()}-{uuid4().hex}{SUFFIX}")
+        return self._file
+
+    def _begin(self, path: Path) -> None:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        fcntl.flock(file, fcntl.LOCK_EX)
-        sync_folder(self._folder)
-        self._file, self._size = file, 0
-        return file
+        self._file, self._path, self._size = file, path, 0
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            is_there = path.exists()
+            sync_folder(self._folder)
+        except OSError:
+            self.close()
+            raise
+        if not is_there:  # who replays has locked it first, found it empty, and removed it
+            self.close()
 
     def close(self) -> None:
-        """Leave the file to who replays it."""
+        """Leave the file to who replays it; one without a record is of no use to anybody."""
         if self._file is not None:
+            if not self._size:
+                with suppress(OSError):
+                    self._path.unlink()
             os.close(self._file)
             self._file = None
 
     def has_room(self) -> bool:
-        """Whether a record could be appended, tried: raises nothing."""
+        """Whether a record could be appended, as far as can be seen: raises nothing."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return os.access(self._folder, os.W_OK) and size(self._folder) < self._most
+            has_disk = shutil.disk_usage(self._folder).free > LEAST_FREE
+            return has_disk and os.access(self._folder, os.W_OK) and size(self._folder) < self._most
         except OSError:
             return False
 
@@ -133,33 +154,40 @@ def pack(record: Record) -> bytes:
     return HEAD.pack(MAGIC, len(body), zlib.crc32(body)) + body
 
 
-def unpack(data: bytes) -> Iterator[Record]:
-    """Every record that is whole; what lies between two of them, or is torn, is skipped and told."""
+def unpack(data: bytes) -> Iterator[Record | bytes]:
+    """Every record that is whole: as its bytes where this version can't read it.
+
+    What lies between two of them, or is torn, is skipped and told.
+    """
     at = end = skipped = 0
     while (at := data.find(MAGIC, at)) >= 0:
-        record, length = _record(data, at)
-        if record is None:
+        packed = _whole(data, at)
+        if packed is None:
             at += 1
             continue
         skipped += at - end
-        yield record
-        at = end = at + length
+        yield _record(packed)
+        at = end = at + len(packed)
     skipped += len(data) - end
     if skipped:
         log.error("%d bytes of a spool file are no record", skipped)
 
 
-def _record(data: bytes, at: int) -> tuple[Record | None, int]:
+def _whole(data: bytes, at: int) -> bytes | None:
     if at + HEAD.size > len(data):
-        return None, 0
+        return None
     _, length, checksum = HEAD.unpack_from(data, at)
-    body = data[at + HEAD.size : at + HEAD.size + length]
-    if len(body) < length or zlib.crc32(body) != checksum:
-        return None, 0
+    packed = data[at : at + HEAD.size + length]
+    is_whole = len(packed) == HEAD.size + length and zlib.crc32(packed[HEAD.size :]) == checksum
+    return packed if is_whole else None
+
+
+def _record(packed: bytes) -> Record | bytes:
     try:
-        return Record.model_validate_json(body), HEAD.size + length
+        # A newer version may have added a field: of a request it is an error, here it is not for us.
+        return Record.model_validate_json(packed[HEAD.size :], extra="ignore")
     except ValidationError:
-        return None, 0
+        return packed
 
 
 def files(folder: Path) -> list[Path]:
@@ -193,6 +221,20 @@ def held(path: Path) -> Iterator[bytes | None]:
         yield path.read_bytes() if path.exists() else None
     finally:
         os.close(file)
+
+
+def keep_aside(path: Path, packed: Sequence[bytes]) -> Path:
+    """Records of that file in one of their own, which nobody replays or removes; on disk when this returns.
+
+    Done again, it is the same file.
+    """
+    aside = path.with_suffix(ASIDE)
+    with open(aside, "wb", opener=private) as file:
+        file.writelines(packed)
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(path.parent)
+    return aside
 
 
 def remove(path: Path) -> None:

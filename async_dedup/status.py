@@ -21,11 +21,12 @@ LATE_ROW = 10.0
 
 
 def add_pending(buffer: Buffer, issues: list[IssueView]) -> None:
-    """Without Redis nobody knows what is pending, and nothing is said of it."""
+    """Without Redis nobody knows what is pending, nor where very much is: nothing is said of it then."""
     with suppress(RedisError):
         pending = buffer.pending([issue.fingerprint for issue in issues])
-        for issue, events in zip(issues, pending, strict=True):
-            issue.pending = events
+        if pending is not None:
+            for issue, events in zip(issues, pending, strict=True):
+                issue.pending = events
 
 
 def reasons_not_ready(buffer: Buffer, stores: Stores, settings: Settings) -> str:

@@ -19,7 +19,6 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from async_dedup import budget, direct
 from async_dedup.aside import Aside
-from async_dedup.buffer import Buffer
 from async_dedup.fates import Verdict
 from async_dedup.group_buffer import GroupBuffer, NobodyKnows
 from async_dedup.ingest import NOT_KEPT, Added
@@ -65,7 +64,7 @@ class Stores:
             make_background_engine(settings, direct.STATEMENT_SECONDS) for _ in range(3)
         )
         self._spool = Spool(settings.spool_folder, settings.spool_bytes)
-        self._replay = Replay(settings.spool_folder, self._replay_engine, Buffer(settings), self._quotas)
+        self._replay = Replay(settings.spool_folder, self._replay_engine, self._quotas)
         self._thread = ThreadPoolExecutor(1, "store")
         self._asking: asyncio.Future[SQLAlchemyError | None] | None = None
         self._states = States(time.monotonic())

@@ -33,12 +33,13 @@ end
 redis.call('SET', KEYS[5], verdict and this .. ' ' .. verdict or this, 'EX', 3600)
 
 local payloads = 0
+-- With its time: an id never goes back, be it behind a clock that was set forward or behind a foreign one.
 local function bring(fingerprint, payload, owner)
     payloads = payloads + 1
     if owner then
-        redis.call('XADD', KEYS[4], '*', 'fingerprint', fingerprint, 'event', payload, 'owner', owner)
+        redis.call('XADD', KEYS[4], '*', 'fingerprint', fingerprint, 'event', payload, 'at', now, 'owner', owner)
     else
-        redis.call('XADD', KEYS[4], '*', 'fingerprint', fingerprint, 'event', payload)
+        redis.call('XADD', KEYS[4], '*', 'fingerprint', fingerprint, 'event', payload, 'at', now)
     end
 end
 

@@ -5,12 +5,26 @@
 -- trimmed. Where flushes are behind, no count moves: each batch more would be one more to catch up with.
 --
 -- KEYS: first_events, buffer, batches, sealed batch
--- ARGV: batch id, most events, most batches
--- Returns the events, as XRANGE does, and the batch, as HGETALL does; empty where no count has moved.
+-- ARGV: batch id, most events, most batches, bytes after which events are enough
+-- Returns the events, as XRANGE does; the batch, as HGETALL does, empty where no count has moved; and 1 where more
+-- events may wait, else 0.
 
-local events = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', ARGV[2])
+local most, enough, AT_ONCE = tonumber(ARGV[2]), tonumber(ARGV[4]), 20
+local events, bytes, last = {}, 0, '0-0'
+repeat -- a few at a time: each may have a quarter of a MiB
+    local read = redis.call('XREAD', 'COUNT', math.min(AT_ONCE, most - #events), 'STREAMS', KEYS[1], last)
+    local some = read and read[1][2] or {}
+    for _, event in ipairs(some) do
+        events[#events + 1], last = event, event[1]
+        for _, word in ipairs(event[2]) do
+            bytes = bytes + #word
+        end
+    end
+until #some < AT_ONCE or #events >= most or bytes >= enough
+local more = (#events >= most or bytes >= enough) and 1 or 0
+
 if redis.call('LLEN', KEYS[3]) >= tonumber(ARGV[3]) then
-    return {events, {}}
+    return {events, {}, more}
 end
 local fingerprints = {}
 for _, event in ipairs(events) do
@@ -20,7 +34,7 @@ for _, event in ipairs(events) do
     end
 end
 if #fingerprints == 0 then
-    return {events, {}}
+    return {events, {}, more}
 end
 local batch, is_in = {}, {}
 for i, counted in ipairs(redis.call('HMGET', KEYS[2], unpack(fingerprints))) do
@@ -39,4 +53,4 @@ if #batch > 0 then
     redis.call('HSET', KEYS[4], unpack(batch))
     redis.call('RPUSH', KEYS[3], ARGV[1])
 end
-return {events, batch}
+return {events, batch, more}

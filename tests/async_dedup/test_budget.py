@@ -234,7 +234,7 @@ def test_what_was_spooled_is_folded_when_it_is_replayed(
     for number in range(3):
         spool.append(record(f"group{number}", *some(SHOP, f"a{number}", f"b{number}")))
     spool.close()
-    assert Replay(tmp_path, engine, buffer, quotas).run() == 6
+    assert Replay(tmp_path, engine, quotas).run() == 6
     assert messages(engine) == {"a0": 1, "b0": 1, OVERFLOW: 4}
     assert files(tmp_path) == []
 

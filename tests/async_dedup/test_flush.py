@@ -11,6 +11,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import OperationalError
 
 from async_dedup.buffer import Buffer
+from async_dedup.digest import Stop
 from async_dedup.entries import Batch
 from async_dedup.flush import flush
 from loadtests.stack import Stack
@@ -137,6 +138,30 @@ def test_two_flushes_that_read_the_same_batch_count_it_once(
     assert replayed() - before == 1
     assert times_seen(engine) == {A.fingerprint: 2, B.fingerprint: 1}
     assert buffer.batches() == []
+
+
+def test_told_to_stop_it_ends_after_the_batch_in_its_hands(
+    stack: Stack, buffer: Buffer, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop = Buffer.drop
+
+    def told_to_stop(self: Buffer, batch_id: str) -> None:
+        drop(self, batch_id)
+        monkeypatch.setattr(Stop, "asked", True)
+
+    for _ in range(3):
+        asyncio.run(add(stack.settings, [A]))
+        buffer.claim()
+    asyncio.run(add(stack.settings, [A]))
+    with monkeypatch.context() as patch:
+        patch.setattr(Buffer, "drop", told_to_stop)
+        flush(buffer, engine)
+    assert (times_seen(engine), len(buffer.batches())) == ({A.fingerprint: 1}, 2)
+    assert buffer.state().flushed_at == 0
+    monkeypatch.undo()
+    flush(buffer, engine)
+    assert (times_seen(engine), buffer.batches()) == ({A.fingerprint: 4}, [])
+    assert buffer.state().flushed_at > 0
 
 
 def test_a_flush_without_mysql_keeps_its_batch(stack: Stack, buffer: Buffer, engine: Engine) -> None:

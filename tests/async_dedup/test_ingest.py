@@ -15,10 +15,10 @@ from async_dedup.buffer import Buffer
 from async_dedup.digest import digest_queue, enqueue_digest
 from async_dedup.fates import Folded, Verdict
 from async_dedup.group_buffer import GroupBuffer
-from async_dedup.ingest import MAX_GROUP, Added, Ingest
+from async_dedup.ingest import FEW, MAX_GROUP, Added, Ingest
 from loadtests.stack import Stack
 from shared.answer import Refused
-from shared.event import Event
+from shared.event import MAX_STACK_TRACE, Event
 from shared.settings import Settings
 from tests.parts import LIMIT, alone, counted, event, frozen
 
@@ -109,6 +109,21 @@ def test_no_group_is_so_large_that_its_script_holds_redis_up(settings: Settings,
 
     assert asyncio.run(scenario()).groups == [MAX_GROUP, MAX_GROUP, 1]
     assert counted(buffer) == {A.fingerprint: 2 * MAX_GROUP + 1}
+
+
+def test_a_group_of_large_events_is_a_small_one(settings: Settings, buffer: Buffer) -> None:
+    """1,000 of the largest would be 250 MiB, and hold Redis up for as long as it waits for its disk."""
+    large = [event(f"large {number}", "x" * MAX_STACK_TRACE) for number in range(2 * FEW + 1)]
+
+    async def scenario() -> Watched:
+        client = Watched(settings)
+        await outcomes(Ingest(client, no_nudge), [*large, *[A] * MAX_GROUP])
+        await client.close()
+        return client
+
+    # Those without a stack trace share the last large one's group, as far as there is room in it.
+    assert asyncio.run(scenario()).groups == [FEW, FEW, MAX_GROUP, 1]
+    assert counted(buffer) == {A.fingerprint: MAX_GROUP, **{each.fingerprint: 1 for each in large}}
 
 
 def test_a_request_that_is_cancelled_does_not_hurt_the_others_of_its_group(

@@ -1,23 +1,27 @@
 """What was spooled becomes rows, each event once, whoever dies or comes twice on the way."""
 
 import signal
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 
 from async_dedup import direct
 from async_dedup.buffer import Buffer
-from async_dedup.digest import digest_all
-from async_dedup.flush import flush
 from async_dedup.replay import RECORDS, REFUSED, Replay
-from async_dedup.spool import Record, Spool, files, record_of
+from async_dedup.spool import ASIDE, HEAD, MAGIC, Record, Spool, files, record_of
 from loadtests.stack import Stack
+from shared.answer import now
 from shared.db import make_background_engine
 from shared.settings import Settings
-from tests.parts import alone, claimed, event, first_events, rows, running, servers_up, times_seen
+from tests.parts import alone, event, rows, running, servers_up, times_seen
 
 A, B = event("a", "trace of a"), event("b")
 GROUPS = 2 * RECORDS + 5
@@ -25,7 +29,6 @@ GROUPS = 2 * RECORDS + 5
 KILLED = """
 import os, signal, sys
 from async_dedup import direct, spool
-from async_dedup.buffer import Buffer
 from async_dedup.replay import Replay
 from shared.db import make_background_engine
 from shared.settings import load
@@ -43,7 +46,7 @@ def step(*arguments):
 
 setattr(owner, name, step)
 settings = load()
-Replay(settings.spool_folder, make_background_engine(settings), Buffer(settings)).run()
+Replay(settings.spool_folder, make_background_engine(settings)).run()
 """
 
 
@@ -71,7 +74,7 @@ def replay(settings: Settings, **other: object) -> int:
     settings = settings.model_copy(update=other)
     engine = make_background_engine(settings, 2)
     try:
-        return Replay(settings.spool_folder, engine, Buffer(settings)).run()
+        return Replay(settings.spool_folder, engine).run()
     finally:
         engine.dispose()
 
@@ -128,38 +131,87 @@ def test_two_that_replay_at_once_count_once(settings: Settings, engine: Engine) 
     check(engine)
 
 
-def test_without_mysql_redis_takes_the_groups_in(stack: Stack, settings: Settings, engine: Engine) -> None:
-    buffer = Buffer(settings)
+def test_without_mysql_everything_stays_and_keeps_its_time(
+    stack: Stack, settings: Settings, engine: Engine
+) -> None:
+    """Though Redis is there: as batches of a group each it would stand still for whoever sums them up."""
     spooled(settings, *groups())
+    kept = now()
     stack.kill("mysql")
-    assert replay(settings) == 3 * GROUPS
-    assert files(settings.spool_folder) == []
-    assert [batch.id for batch in claimed(buffer)] == [each.id for each in groups()]
-    assert first_events(buffer)[0].event == A
-    stack.start("mysql")
-    digest_all(buffer, engine)
-    flush(buffer, engine)
-    check(engine)
-
-
-def test_a_group_that_redis_takes_in_twice_counts_once(settings: Settings, engine: Engine) -> None:
-    buffer = Buffer(settings)
-    for each in (*groups(), *groups()):  # the second before the first is applied
-        buffer.take_in(each)
-    digest_all(buffer, engine)
-    flush(buffer, engine)
-    for each in groups():  # and after it
-        buffer.take_in(each)
-    digest_all(buffer, engine)
-    flush(buffer, engine)
-    check(engine)
-
-
-def test_without_both_everything_stays(stack: Stack, settings: Settings, silent_port: int) -> None:
-    spooled(settings, *groups())
-    with pytest.raises(Exception, match=r"Timeout|timed out|refused"):
-        replay(settings, redis_port=silent_port, mysql_port=silent_port, redis_timeout=0.2)
+    with pytest.raises(OperationalError):
+        replay(settings)
     assert len(files(settings.spool_folder)) == 1
+    assert Buffer(settings).state().is_empty
+    stack.start("mysql")
+    assert replay(settings) == 3 * GROUPS
+    check(engine)
+    assert all(row["last_seen"] <= kept for row in rows(engine).values())
+
+
+def test_without_an_answer_of_mysql_everything_stays(settings: Settings, silent_port: int) -> None:
+    spooled(settings, *groups())
+    with pytest.raises(OperationalError):
+        replay(settings, mysql_port=silent_port)
+    assert len(files(settings.spool_folder)) == 1
+
+
+def test_where_mysql_goes_in_the_middle_the_file_stays(
+    stack: Stack, settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really, calls = direct.write, count(1)
+
+    def write(*arguments: Any) -> set[str]:
+        if next(calls) == 2:
+            stack.kill("mysql")
+        return really(*arguments)
+
+    spooled(settings, *groups())
+    with monkeypatch.context() as patch:
+        patch.setattr(direct, "write", write)
+        with pytest.raises(OperationalError):
+            replay(settings)
+    assert len(files(settings.spool_folder)) == 1
+    stack.start("mysql")
+    replay(settings)
+    check(engine)
+
+
+def test_a_group_that_this_version_can_not_read_is_kept_and_the_rest_goes_on(
+    settings: Settings, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A version that can read it takes it in once the file has its name again."""
+    spooled(settings, *groups())
+    (path,) = files(settings.spool_folder)
+    body = b'{"id": "of another version"}'
+    alien = HEAD.pack(MAGIC, len(body), zlib.crc32(body)) + body
+    path.write_bytes(alien + path.read_bytes() + alien)
+    before = told()
+    assert replay(settings) == 3 * GROUPS
+    check(engine)
+    assert files(settings.spool_folder) == []
+    (aside,) = settings.spool_folder.glob(f"*{ASIDE}")
+    assert (aside.read_bytes(), aside.stat().st_mode & 0o777) == (2 * alien, 0o600)
+    assert told() == before + 2
+    assert str(aside) in caplog.text
+    aside.rename(path)
+    assert replay(settings) == 0
+    assert aside.read_bytes() == 2 * alien
+
+
+def test_where_there_is_no_room_for_what_can_not_be_read_nothing_is_removed(
+    settings: Settings, engine: Engine
+) -> None:
+    spooled(settings, *groups())
+    (path,) = files(settings.spool_folder)
+    path.write_bytes(path.read_bytes() + HEAD.pack(MAGIC, 0, zlib.crc32(b"")))
+    path.with_suffix(ASIDE).mkdir()  # so that no file can be written there
+    with pytest.raises(IsADirectoryError):
+        replay(settings)
+    assert (files(settings.spool_folder), times_seen(engine)) == ([path], {})
+
+
+def told() -> float:
+    return REGISTRY.get_sample_value("set_aside_total", {"kind": "spooled"}) or 0.0
 
 
 def test_what_mysql_refuses_is_set_aside_and_the_rest_goes_on(settings: Settings, engine: Engine) -> None:

@@ -18,12 +18,15 @@ from loadtests.stack import Stack
 from shared.answer import now
 from tests.conftest import free_settings
 from tests.parts import (
+    LIMIT,
     add,
     alone,
     counted,
+    drain,
     event,
     frozen,
     full,
+    locked_issue,
     open_buffer,
     rows,
     running,
@@ -33,6 +36,8 @@ from tests.parts import (
 )
 
 A, B = event("a"), event("b")
+MANY = 40
+"""Batches: more than are applied before a process has noticed a signal."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -160,6 +165,36 @@ def test_two_processes_give_the_totals_of_one(
         asyncio.run(add(stack.settings, *([A, A, B] for _ in range(2000))))
         wait_until(lambda: not counted(buffer))
     assert times_seen(engine) == {A.fingerprint: 4000, B.fingerprint: 2000}
+
+
+def test_asked_to_end_it_leaves_the_batches_behind_the_one_in_its_hands(
+    stack: Stack, buffer: Buffer, engine: Engine, tmp_path: Path
+) -> None:
+    """After an outage all of them take minutes; whoever has asked kills it before that."""
+    asyncio.run(add(stack.settings, [A]))
+    drain(buffer, engine)
+    buffer.redis.delete("hpt:flushed_at")
+    with running(stack.settings, tmp_path / "log", "-m", "async_dedup.scheduler") as process:
+        wait_until(lambda: buffer.state().flushed_at)
+        with locked_issue(stack, "a"):
+            with frozen(process.pid):
+                for _ in range(MANY):
+                    asyncio.run(add(stack.settings, [A]))
+                    buffer.claim()
+            wait_until(lambda: writing(stack))
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(LIMIT) == 0
+    assert (tmp_path / "log").read_text() == ""
+    assert 0 < len(buffer.batches()) < MANY
+    tick(buffer, engine, digest_queue(stack.settings, 2.0))
+    assert times_seen(engine) == {A.fingerprint: 1 + MANY}
+
+
+def writing(stack: Stack) -> bool:
+    """Whether a statement of the twin that writes issues is at work."""
+    with stack.mysql.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM information_schema.processlist WHERE info LIKE 'INSERT INTO issues%'")
+        return cursor.rowcount > 0
 
 
 def test_asked_to_end_it_does_and_leaves_no_batch_half_done(

@@ -13,6 +13,7 @@ from async_dedup import set_aside
 from async_dedup.buffer import Buffer
 from async_dedup.digest import ROWS, digest_all
 from async_dedup.flush import flush
+from async_dedup.keys import LAST_ID
 from loadtests.stack import Stack
 from shared.answer import now
 from shared.event import Event
@@ -77,6 +78,8 @@ MALFORMED_ENTRIES: dict[str, tuple[Entry, str]] = {
     "a message of another type": (entry(b'{"message":1}'), "message: Input should be a valid string"),
     "a NUL": (entry(b'{"message":"\\u0000"}'), "message: A NUL"),
     "a service of 65": (entry(b'{"message":"m","service":"%b"}' % (b"s" * 65)), "service: "),
+    "a time that is none": ({**entry(b'{"message":"a"}'), b"at": b"yesterday"}, "no whole number"),
+    "a time beyond all": ({**entry(b'{"message":"a"}'), b"at": b"9" * 18}, "date value out of range"),
 }
 
 
@@ -103,6 +106,17 @@ def test_an_entry_dated_beyond_all_time_holds_nothing_up(buffer: Buffer, engine:
     buffer.redis.xadd(FIRST_EVENTS, entry(b'{"message":"a"}'), id=f"{2**63}-1")
     digest_all(buffer, engine)
     assert [row["message"] for row in rows(engine).values()] == ["b"]
+    assert [kind for kind, _ in reasons(buffer)] == ["first_event"]
+
+
+def test_an_entry_behind_which_there_is_no_other_holds_nothing_up(
+    stack: Stack, buffer: Buffer, engine: Engine
+) -> None:
+    buffer.redis.xadd(FIRST_EVENTS, entry(b'{"message":"a"}'), id=LAST_ID)
+    digest_all(buffer, engine)
+    asyncio.run(add(stack.settings, [B]))
+    drain(buffer, engine)
+    assert {row["message"]: row["times_seen"] for row in rows(engine).values()} == {"b": 1}
     assert [kind for kind, _ in reasons(buffer)] == ["first_event"]
 
 

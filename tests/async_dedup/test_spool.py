@@ -1,12 +1,18 @@
 """The spool's files: what is whole is found again, whatever stands around it, and a bound is kept."""
 
+import errno
+import fcntl
+import json
 import os
 import resource
+import shutil
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,9 +31,9 @@ def record(name: str, events: int = 1) -> Record:
 RECORDS = [record("a"), record("b", 7), record("c")]
 
 
-def read(folder: Path) -> list[Record]:
+def read(folder: Path) -> list[Record | bytes]:
     """All that nobody holds."""
-    found: list[Record] = []
+    found: list[Record | bytes] = []
     for path in files(folder):
         with held(path) as data:
             found += unpack(data) if data is not None else []
@@ -69,11 +75,46 @@ def test_a_byte_that_has_changed_loses_its_record_only(at: int, flipped: int) ->
     assert [*unpack(bytes(data))] == [each for number, each in enumerate(RECORDS) if number != hit]
 
 
-def test_whole_bytes_that_are_no_record_are_skipped_and_told(caplog: pytest.LogCaptureFixture) -> None:
-    body = b'{"id": 1}'
-    alien = spool.HEAD.pack(spool.MAGIC, len(body), zlib.crc32(body)) + body
-    assert [*unpack(b"garbage" + alien + pack(RECORDS[0]))] == [RECORDS[0]]
-    assert f"{len(b'garbage' + alien)} bytes of a spool file are no record" in caplog.text
+def test_what_is_no_record_is_skipped_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    assert [*unpack(b"garbage" + spool.MAGIC + pack(RECORDS[0]))] == [RECORDS[0]]
+    assert f"{len(b'garbage' + spool.MAGIC)} bytes of a spool file are no record" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kept_at": "soon"},
+        {"id": "i" * 33},
+        {"counted": [{"events": 1, "first": {"message": "m" * 501}}]},
+        {"counted": None},
+    ],
+    ids=["a time", "an id that the ledger can't hold", "an event", "no events"],
+)
+def test_a_record_of_a_version_that_this_one_can_not_read_is_found_as_it_is(
+    change: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    other = packed({**written(RECORDS[1]), **change})
+    assert [*unpack(pack(RECORDS[0]) + other + pack(RECORDS[2]))] == [RECORDS[0], other, RECORDS[2]]
+    assert caplog.text == ""
+
+
+def test_a_field_of_a_newer_version_is_ignored() -> None:
+    """Else to roll it back would lose what it has spooled."""
+    newer = written(RECORDS[1])
+    for each in (newer, *newer["counted"], *(counted["first"] for counted in newer["counted"])):
+        each["release"] = {"of": 2}
+    assert [*unpack(packed(newer))] == [RECORDS[1]]
+
+
+def written(record: Record) -> dict[str, Any]:
+    """As it stands in the file, without its head."""
+    fields: dict[str, Any] = json.loads(pack(record)[spool.HEAD.size :])
+    return fields
+
+
+def packed(fields: dict[str, Any]) -> bytes:
+    body = json.dumps(fields).encode()
+    return spool.HEAD.pack(spool.MAGIC, len(body), zlib.crc32(body)) + body
 
 
 def test_beyond_its_bound_it_refuses_and_keeps_what_it_has(tmp_path: Path) -> None:
@@ -118,6 +159,71 @@ def test_what_finds_no_room_on_the_disk_is_no_record_and_hurts_none(tmp_path: Pa
     spooled.append(RECORDS[2])
     spooled.close()
     assert read(tmp_path) == [RECORDS[0], RECORDS[2]]
+
+
+def test_a_disk_that_is_full_for_long_is_left_no_files(tmp_path: Path) -> None:
+    spooled = Spool(tmp_path, MOST)
+    with small_files(20):
+        for each in RECORDS:
+            with pytest.raises(OSError, match="File too large"):
+                spooled.append(each)
+    assert [*tmp_path.iterdir()] == []
+    spooled.append(RECORDS[0])
+    spooled.close()
+    assert read(tmp_path) == [RECORDS[0]]
+
+
+def test_a_disk_without_room_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spooled = Spool(tmp_path, MOST)
+    assert spooled.has_room()
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000))
+    assert not spooled.has_room()
+
+
+@pytest.mark.parametrize("call", ["fcntl.flock", "os.fsync"])
+def test_a_file_that_can_not_be_begun_keeps_no_descriptor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    spooled, before = Spool(tmp_path, MOST), descriptors()
+    with monkeypatch.context() as patch:
+        patch.setattr(call, fail)
+        for each in RECORDS:
+            with pytest.raises(OSError, match="Input/output error"):
+                spooled.append(each)
+    assert (descriptors(), [*tmp_path.iterdir()]) == (before, [])
+    spooled.append(RECORDS[0])
+    spooled.close()
+    assert read(tmp_path) == [RECORDS[0]]
+
+
+def descriptors() -> int:
+    return psutil.Process().num_fds()
+
+
+def test_who_begins_a_file_that_is_replayed_before_it_is_locked_begins_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would otherwise write, and acknowledge, into a file without a name."""
+    really = fcntl.flock
+
+    def lock_late(file: int, how: int) -> None:
+        monkeypatch.undo()
+        (path,) = files(tmp_path)
+        with held(path) as data:
+            assert data == b""
+            spool.remove(path)
+        really(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", lock_late)
+    spooled, before = Spool(tmp_path, MOST), descriptors()
+    spooled.append(RECORDS[0])
+    assert descriptors() == before + 1
+    spooled.close()
+    assert read(tmp_path) == [RECORDS[0]]
 
 
 def test_a_folder_that_can_not_be_made_is_an_error_and_no_room(tmp_path: Path) -> None:

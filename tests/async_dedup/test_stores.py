@@ -272,7 +272,7 @@ def test_without_both_events_are_spooled_and_replayed_once_a_store_is_back(
     assert times_seen(engine) == made.acknowledged
 
 
-def test_with_redis_back_alone_what_was_spooled_goes_through_redis(
+def test_with_redis_back_alone_what_was_spooled_waits_for_mysql(
     stack: Stack, settings: Settings, engine: Engine
 ) -> None:
     async def scenario() -> Client:
@@ -282,12 +282,15 @@ def test_with_redis_back_alone_what_was_spooled_goes_through_redis(
             await made.send(*several("spooled"))
             assert made.state is State.SPOOL
             stack.start("redis")
-            await made.until(lambda: made.state is State.REDIS and not files(settings.spool_folder))
+            await made.until(lambda: made.state is State.REDIS)
             await made.send(B)
+            assert counted(Buffer(settings)) == {B.fingerprint: 1}
+            assert files(settings.spool_folder)
+            stack.start("mysql")
+            await made.until(lambda: not files(settings.spool_folder))
             return made
 
     made = asyncio.run(scenario())
-    stack.start("mysql")
     drain(Buffer(settings), engine)
     assert (made.refused, times_seen(engine)) == ({}, made.acknowledged)
 

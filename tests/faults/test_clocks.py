@@ -13,9 +13,10 @@ from async_dedup.digest import digest_queue, enqueue_digest
 from async_dedup.status import LATE_ROW
 from loadtests.stack import Stack
 from loadtests.studies.faults.clock import Clock
+from shared.answer import now
 from tests import client
 from tests.client import READY, get
-from tests.parts import add, alone, event, rows, running, servers_up, times_seen, wait_until
+from tests.parts import add, alone, drain, event, rows, running, servers_up, times_seen, wait_until
 
 HOUR = 3600
 YEARS = 5 * 365 * 24 * HOUR
@@ -118,6 +119,25 @@ def test_a_first_event_from_the_future_waits_from_when_it_was_seen(
     seen = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: seen + 2 * LATE_ROW)
     assert buffer.state().queue_age > LATE_ROW
+
+
+@pytest.mark.parametrize("milliseconds", [None, 2**63, 2**64 - 1])
+def test_what_comes_behind_a_first_event_from_the_future_has_its_own_time(
+    stack: Stack, buffer: Buffer, engine: Engine, milliseconds: int | None
+) -> None:
+    """Ids never go back: neither where Redis's clock is, nor behind a foreign one from beyond all time."""
+    future = milliseconds or int((buffer.now() + HOUR) * 1000)
+    buffer.redis.xadd("hpt:first_events", {"some": "entry"}, id=f"{future}-1")
+    before = now()
+    asyncio.run(add(stack.settings, [A, event("b")]))
+    after = now()
+    drain(buffer, engine)
+    assert {row["message"] for row in rows(engine).values()} == {"a", "b"}
+    assert all(before <= row["first_seen"] <= row["last_seen"] <= after for row in rows(engine).values())
+    assert buffer.state().set_aside == 1
+    waits = {"at": int((buffer.now() - 100) * 1e6)}
+    buffer.redis.xadd("hpt:first_events", waits)
+    assert buffer.state().queue_age >= 100
 
 
 def test_a_flush_from_the_future_is_as_old_as_it_can_be(

@@ -11,7 +11,7 @@ from async_dedup import spool
 from loadtests.load.subjects import ASYNC
 from loadtests.stack import StackError, process
 from loadtests.stack.servers import free_port
-from loadtests.studies.faults.steps import REPLAY, REPLAY_INTO_REDIS, environment
+from loadtests.studies.faults.steps import REPLAY, environment
 from loadtests.studies.faults.world import API, MYSQL, REDIS, SCHEDULER, STORES, WORKER, Hold, World
 from loadtests.trial.generator import TrialFailed
 from shared.settings import variable
@@ -88,9 +88,9 @@ def killed_at(name: str, steps: Mapping[str, str], away: tuple[str, ...] = ()) -
 
 @contextmanager
 def killed_in_replay(world: World) -> Iterator[None]:
-    """The API spools, one store comes back, and the API ends at a step of the replay into it."""
-    back = world.random.choice(STORES)
-    step = world.random.choice([*(REPLAY if back == MYSQL else REPLAY_INTO_REDIS).values()])
+    """The API spools, MySQL comes back, alone or with Redis, and the API ends at a step of the replay."""
+    back = world.random.choice([(MYSQL,), STORES])
+    step = world.random.choice([*REPLAY.values()])
     folder = world.stack.settings.spool_folder
     world.await_that(lambda: not spool.files(folder), "what was spooled before is replayed")
     world.stop(API)
@@ -98,7 +98,7 @@ def killed_in_replay(world: World) -> Iterator[None]:
     for each in STORES:
         world.kill(each)
     world.await_that(lambda: spool.size(folder) > 2_000, "groups are spooled")
-    world.start(back)
+    world.start(*back)
     world.await_end(API)
     yield
     world.start(*STORES)  # the one that runs is left alone

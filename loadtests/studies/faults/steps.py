@@ -36,11 +36,6 @@ REPLAY = {
     "applied": "async_dedup.replay.pause",
     "all applied": "async_dedup.replay.spool.remove",
 }
-REPLAY_INTO_REDIS = {
-    "not taken in yet": "async_dedup.buffer.Buffer.take_in",
-    "taken in": "async_dedup.replay.pause",
-    "all taken in": "async_dedup.replay.spool.remove",
-}
 """What is about to be called there."""
 
 
