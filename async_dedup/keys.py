@@ -62,7 +62,8 @@ MAX_TAKEN_BYTES = 4 * 2**20
 """Of first events, after which a digest has enough: 500 of the largest are 125 MiB, too much at once."""
 
 MAX_SUMMED = 200
-"""Batches that are looked through for what is pending: the scheduler's, the digest's, and some full ones."""
+"""Batches that are looked through for what is pending, the scheduler's, the digest's and some full ones: for
+a page of 100 issues Redis stands still for 9 ms. 1,000 take it 44."""
 
 NODE_SECONDS = 10
 """After which a process of the API that has not said otherwise is none."""

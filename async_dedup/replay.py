@@ -38,6 +38,11 @@ class Replay:
         self._folder = folder
         self._engine = engine
         self._quotas = quotas
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """Has `run` end after the transaction in its hands: a full spool takes minutes."""
+        self._is_stopped = True
 
     def waiting(self) -> bool:
         return bool(spool.files(self._folder))
@@ -51,6 +56,8 @@ class Replay:
         if paths:
             direct.probe(self._engine)  # before a file is parsed, for nothing and every few seconds
         for path in paths:
+            if self._is_stopped:
+                break
             with spool.held(path) as data:
                 if data is not None:
                     events += self._replay(path, [*spool.unpack(data)])
@@ -64,15 +71,26 @@ class Replay:
         if unread:
             # Before the rest is applied: should there be no room for it, nothing is applied again and again.
             aside = spool.keep_aside(path, unread)
-        for start in range(0, len(records), RECORDS):
-            self._apply(records[start : start + RECORDS])
-            pause(BREATHER)
+        events = self._apply_all(records)
+        if self._is_stopped:
+            return events
         spool.remove(path)
         if unread:
             set_aside.labels("spooled").inc(len(unread))
             log.error("Set aside %d groups that this version can't read, in %s", len(unread), aside)
-        events = sum(record.events for record in records)
-        events_replayed.inc(events)
+        return events
+
+    def _apply_all(self, records: Sequence[Record]) -> int:
+        events = 0
+        for start in range(0, len(records), RECORDS):
+            if self._is_stopped:
+                break
+            some = records[start : start + RECORDS]
+            self._apply(some)
+            applied = sum(record.events for record in some)
+            events_replayed.inc(applied)
+            events += applied
+            pause(BREATHER)
         return events
 
     def _apply(self, records: Sequence[Record]) -> None:

@@ -272,6 +272,7 @@ class Stores:
                 await asyncio.to_thread(self._replay.run)
 
     async def close(self) -> None:
+        self._replay.stop()
         await self._buffer.close()
         self._thread.shutdown()
         self._spool.close()

@@ -16,8 +16,8 @@ repeat -- a few at a time: each may have a quarter of a MiB
     local some = read and read[1][2] or {}
     for _, event in ipairs(some) do
         events[#events + 1], last = event, event[1]
-        for _, word in ipairs(event[2]) do
-            bytes = bytes + #word
+        for value = 2, #event[2], 2 do
+            bytes = bytes + #event[2][value]
         end
     end
 until #some < AT_ONCE or #events >= most or bytes >= enough

@@ -176,6 +176,27 @@ def test_where_mysql_goes_in_the_middle_the_file_stays(
     check(engine)
 
 
+def test_told_to_stop_it_ends_after_the_transaction_in_its_hands(
+    settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told_at_once, told_later = (Replay(settings.spool_folder, engine) for _ in range(2))
+    really = direct.write
+
+    def write(*arguments: Any) -> set[str]:
+        told_later.stop()
+        return really(*arguments)
+
+    spooled(settings, *groups()[: RECORDS + 1])
+    spooled(settings, *groups()[RECORDS + 1 :])
+    monkeypatch.setattr(direct, "write", write)
+    told_at_once.stop()
+    assert told_at_once.run() == 0
+    assert told_later.run() == 3 * RECORDS
+    assert len(files(settings.spool_folder)) == 2
+    replay(settings)
+    check(engine)
+
+
 def test_a_group_that_this_version_can_not_read_is_kept_and_the_rest_goes_on(
     settings: Settings, engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:

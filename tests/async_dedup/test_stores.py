@@ -345,6 +345,22 @@ def test_a_commit_that_came_about_without_an_answer_is_tried_again_and_found(
     assert (made.refused, times_seen(engine)) == ({}, made.acknowledged)
 
 
+def test_a_twin_that_ends_does_not_wait_for_its_replay(stack: Stack, settings: Settings) -> None:
+    """A full spool takes minutes, and whoever has asked it to end kills it before that."""
+
+    async def scenario() -> None:
+        async with client(settings) as made:
+            await made.lose_redis(stack)
+            stack.kill("mysql")
+            await made.send(A)
+            assert made.state is State.SPOOL
+        stack.start("mysql")
+        assert await asyncio.to_thread(made.stores._replay.run) == 0
+        assert files(settings.spool_folder)
+
+    asyncio.run(scenario())
+
+
 def test_a_spool_that_is_full_refuses(stack: Stack, settings: Settings) -> None:
     async def scenario() -> Client:
         async with client(settings.model_copy(update={"spool_bytes": 1_000})) as made:
