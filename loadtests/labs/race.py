@@ -139,9 +139,7 @@ def _raced(stack: Stack, clients: int, ingest: Path | None) -> Raced:
     }
 
 
-def _sent(
-    url: str, clients: int, seconds: float, messages: Iterable[str]
-) -> tuple[Counter[Status], float]:
+def _sent(url: str, clients: int, seconds: float, messages: Iterable[str]) -> tuple[Counter[Status], float]:
     """A round for each message, with new connections: of two processes one may get all of a round's.
 
     Returns what came of them, and the seconds that all took. It ends once a request has no answer: the next
@@ -274,7 +272,7 @@ LAB = Lab(
         unit="per cent",
         least=10.0,
     ),
-    knob=Knob("how many clients", CLIENTS, 1, 64),
+    knob=Knob("how many clients", CLIENTS, 1, 64, is_whole=True),
     measure=measure,
     show=show,
     explain=explain,
@@ -293,9 +291,7 @@ LAB = Lab(
                     "Both did write, and both have committed. What did they write?",
                 ),
             ),
-            hints=(
-                "The second UPDATE knows nothing of the first: it writes what it has calculated before.",
-            ),
+            hints=("The second UPDATE knows nothing of the first: it writes what it has calculated before.",),
             solution=lambda found: f"{found['end']}: the second UPDATE writes what the first has written.",
         ),
     ),

@@ -43,6 +43,7 @@ def by_all(  # noqa: PLR0913 - what is sent, and two that seldom differ
     seconds: float,
     message: Callable[[int], str],
     service: str = DEFAULT_SERVICE,
+    *,
     patience: float = PATIENCE,
 ) -> Answers:
     """`message` gives the text of a client's event by its number; each sends the next when it is answered.

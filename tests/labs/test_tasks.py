@@ -1,6 +1,5 @@
 """What a learner has mended or built is tried, and told from what is not done yet."""
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,7 +66,10 @@ def compared(session, event):
 def two(install: Install) -> Iterator[Stack]:
     """A stack of twins with two processes each."""
     settings = free_settings().model_copy(update={"workers": race.PROCESSES})
-    with tempfile.TemporaryDirectory(prefix="twins-") as folder, Stack(install(Path(folder)), settings) as private:
+    with (
+        tempfile.TemporaryDirectory(prefix="twins-") as folder,
+        Stack(install(Path(folder)), settings) as private,
+    ):
         private.start("mysql", "redis")
         yield private
 
@@ -75,27 +77,19 @@ def two(install: Install) -> Iterator[Stack]:
 def edited(name: str) -> str:
     """Return what a learner has made of the copy."""
     original = race.ORIGINAL.read_text()
-    match name:
-        case "original":
-            return original
-        case "broken":
-            return "import what_nobody_has"
-        case "torn":
-            return "\nissue.times_seen +== 1\n"
-        case "lock_only":
-            return replaced(original, READ, f"{READ}.with_for_update()")
-        case "silent":  # who comes second is told that it was counted
-            return replaced(solution("for_update"), "return False", "return True")
-        case "in_one_process":
-            return original + IN_ONE_PROCESS
-        case "without_first_seen":
-            return replaced(solution("upsert"), WITHOUT_FIRST_SEEN, "")
-        case "no_such_column":
-            return original + NO_SUCH_COLUMN
-        case "endless":
-            return original + ENDLESS
-        case _:
-            return solution(name)
+    made = {
+        "original": original,
+        "broken": "import what_nobody_has",
+        "torn": "\nissue.times_seen +== 1\n",
+        "lock_only": replaced(original, READ, f"{READ}.with_for_update()"),
+        # Who comes second is told that it was counted.
+        "silent": replaced(solution("for_update"), "return False", "return True"),
+        "in_one_process": original + IN_ONE_PROCESS,
+        "without_first_seen": replaced(solution("upsert"), WITHOUT_FIRST_SEEN, ""),
+        "no_such_column": original + NO_SUCH_COLUMN,
+        "endless": original + ENDLESS,
+    }
+    return made[name] if name in made else solution(name)
 
 
 def replaced(text: str, old: str, new: str) -> str:
@@ -116,7 +110,7 @@ def solution(name: str) -> str:
         ("silent", "counts are still lost"),
         ("broken", "does not start"),
         ("torn", "ingest.py, line 2: invalid syntax"),
-        ("without_first_seen", "The log's last error: pymysql.err.OperationalError: (1364, \"Field 'first_seen'"),
+        ("without_first_seen", "The log's last error: pymysql.err.OperationalError: (1364, \"Field 'first_"),
         ("no_such_column", "OperationalError: (1054"),
         ("endless", "sees the same picture. Commit or roll back before you try again"),
     ],
@@ -145,18 +139,98 @@ def tried(stack: Stack, folder: Path, name: str) -> Verdict:
     return race.verify(bench)
 
 
+IN_MEMORY = """
+from collections import Counter
+from threading import Lock
+
+from shared.answer import iso
+from shared.listing import IssueView
+
+counts = Counter()
+alone = Lock()
+
+
+def keep(event):
+    with alone:
+        counts[event.fingerprint] += 1
+
+
+def one(_, fingerprint):
+    if not counts[fingerprint]:
+        raise Refused(404, "There is no issue with this fingerprint")
+    moment = iso(now())
+    return IssueView(
+        fingerprint=fingerprint, service="default", message="m", stackTrace=None,
+        times_seen=counts[fingerprint], first_seen=moment, last_seen=moment,
+    )
+"""
+FAILING = """
+
+def keep(event):
+    if event.message.startswith("lab 10"):
+        raise RuntimeError("I have no room")
+"""
+SPEECHLESS = """
+
+def keep(event):
+    if event.message.startswith("lab 10"):
+        import os
+        os._exit(1)
+"""
+OTHER_FORM = """
+
+def one(_, fingerprint):
+    return Dependencies(mysql=mysql_health(engine, True))
+"""
+UNCHECKED = """
+
+def check_head(*_):
+    pass
+"""
+RUN = "\napp.run("
+
+
+ADDED = {
+    "in memory": IN_MEMORY,
+    "failing": FAILING,
+    "speechless": SPEECHLESS,
+    "other form": OTHER_FORM,
+    "unchecked": UNCHECKED,
+}
+"""To the skeleton, by learners who are not done."""
+
+
+def third(name: str) -> str:
+    """Return what a learner has made of the skeleton."""
+    match name:
+        case "skeleton":
+            return own.SKELETON.read_text()
+        case "broken":
+            return "no Python"
+        case "solution":
+            return (SOLUTIONS / "lab-10" / "third.py").read_text()
+        case _:
+            return replaced(own.SKELETON.read_text(), RUN, f"{ADDED[name]}\n{RUN}")
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("skeleton", "0 are counted"), ("broken", "It does not answer"), ("solution", "it is faster")],
+    [
+        ("skeleton", "0 are counted. At the end of the load it was killed"),
+        ("in memory", "0 are counted. At the end of the load it was killed"),
+        ("broken", "It does not answer. Its log:"),
+        ("unchecked", "should be 415"),
+        ("failing", "RuntimeError: I have no room"),
+        ("speechless", "had no answer ("),
+        ("other form", "answered 200 in another form, "),
+        ("solution", "it is faster"),
+    ],
 )
 def test_lab_10_knows_a_twin_that_counts(stack: Stack, tmp_path: Path, name: str, told: str) -> None:
     bench = SharedBench(tmp_path, stack)
     copy = own.mine(bench)
     assert copy.read_text() == own.SKELETON.read_text()
-    if name == "broken":
-        copy.write_text("no Python")
-    elif name == "solution":
-        shutil.copy(ROOT / "workshop" / "solutions" / "lab-10" / "third.py", copy)
+    copy.write_text(third(name))
     verdict = own.verify(bench)
     assert told in verdict.why
     assert verdict.is_done is (name == "solution")
