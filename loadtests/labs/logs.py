@@ -5,6 +5,8 @@ from pathlib import Path
 
 ERROR = re.compile(r"^[\w.]*(?:Error|Exception)\b.*", re.MULTILINE)
 """How a traceback ends."""
+TRACEBACK = "Traceback (most recent call last):"
+COLOR = re.compile(r"\x1b\[[\d;]*m")
 MOST = 2_000
 """Characters that are quoted."""
 
@@ -16,11 +18,12 @@ def last_error(log: Path) -> str | None:
 
 
 def end_of(log: Path) -> str:
-    """Return what led to the last error, though others have written after it; without one, the end."""
+    """Return the last traceback, though others have written after it; without an error, the end."""
     text = _text(log)
-    ends = [each.end() for each in ERROR.finditer(text)]
-    return text[: ends[-1] if ends else None].rstrip()[-MOST:]
+    ends = [each.end() for each in ERROR.finditer(text)] or [len(text.rstrip())]
+    start = max(text.rfind(TRACEBACK, 0, ends[-1]), ends[-1] - MOST, 0)
+    return text[start : ends[-1]]
 
 
 def _text(log: Path) -> str:
-    return log.read_text(errors="replace")
+    return COLOR.sub("", log.read_text(errors="replace"))

@@ -200,7 +200,7 @@ def _judged(found: Raced, log: Path) -> Verdict:
             False,
             f"{found['unended']:,} requests did not end within {PATIENCE:g} s. Where your copy tries again: "
             "a transaction that reads a second time sees the same picture. Commit or roll back before you "
-            f"try again. {_said(log)}",
+            f"try again. The log is {log}.",
         )
     if not found["acknowledged"]:
         return Verdict(False, f"Not one event was answered 200. {_said(log)}")

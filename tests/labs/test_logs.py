@@ -30,12 +30,13 @@ def test_the_last_error_is_found(tmp_path: Path, text: str, error: str | None) -
 
 def test_what_comes_after_an_error_does_not_hide_it(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    log.write_text(f"{TRACEBACK}KeyError: 'id'\n" + '127.0.0.1 - - "GET / HTTP/1.1" 200 -\n' * 100)
+    before = f"an earlier line\n{TRACEBACK}ValueError: of before\n"
+    log.write_text(f"{before}{TRACEBACK}KeyError: 'id'\n" + '127.0.0.1 - - "GET / HTTP/1.1" 200 -\n' * 100)
     assert end_of(log) == f"{TRACEBACK}KeyError: 'id'"
 
 
 def test_a_long_log_is_cut(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    log.write_bytes(b"\xff" + b"x" * 2 * MOST + b"end\n")
+    log.write_bytes(b"\xff" + b"x" * 2 * MOST + b"\x1b[35mend\x1b[0m\n")
     assert len(end_of(log)) == MOST
     assert end_of(log).endswith("xend")
