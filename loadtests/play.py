@@ -4,14 +4,15 @@ import subprocess
 import sys
 
 from loadtests.bootstrap import ROOT
-from loadtests.load.subjects import ASYNC, SUBJECTS, TWINS
+from loadtests.load.subjects import ASYNC, NAIVE, SUBJECTS, TWINS
 from loadtests.stack.roles import port_of
 from loadtests.stack.servers import LOOPBACK, is_heard
 from loadtests.trial.options import MakeParser
 from shared.settings import load
 
 LOCUSTFILE = "loadtests/load/playing.py"
-WEB_PORT = 8089
+WEB_PORTS = {ASYNC: 8089, NAIVE: 8090}
+"""So that both can be loaded at once."""
 FAILED = 1
 
 
@@ -19,18 +20,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser = MakeParser(prog="load")
     parser.add_argument("--users", type=int, default=50, help="to begin with")
     parser.add_argument("--twins", choices=TWINS, default=ASYNC, help="which one")
-    parser.add_argument("--web-port", type=int, default=WEB_PORT)
+    parser.add_argument("--web-port", type=int, help="without it, that of the twin")
     options = parser.parse_args(arguments)
+    web_port = options.web_port or WEB_PORTS[options.twins]
     _, port = port_of(SUBJECTS[options.twins], load())
     if not is_heard(port):
         print(f"load: {options.twins} does not run on port {port}; `make up` starts it", file=sys.stderr)
         return FAILED
     print(
-        f"load: http://{LOOPBACK}:{options.web_port} shows it, and changes the users; Ctrl-C ends it",
+        f"load: http://{LOOPBACK}:{web_port} shows it, and changes the users; Ctrl-C ends it",
         flush=True,
     )
     try:
-        command = [sys.executable, "-m", "locust", *words(options.users, port, options.web_port)]
+        command = [sys.executable, "-m", "locust", *words(options.users, port, web_port)]
         return subprocess.run(command, cwd=ROOT, check=False).returncode
     except KeyboardInterrupt:  # Locust gets it, too, and ends in order
         return 0

@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,10 @@ import pytest
 
 from loadtests import demo
 from loadtests.demo import FLAWS
+from loadtests.load.subjects import NAIVE
+from loadtests.stack import Stack
 from tests.conftest import Install
+from tests.parts import alone
 from tests.terminal import run
 
 COUNTED = {
@@ -45,3 +49,10 @@ def test_a_flaw_is_shown(name: str, one_run_dir: Path) -> None:
         assert async_ == 0
     else:  # it crosses the slow way more than once
         assert found["p95"][0] > 2 * 2_000 * demo.SLOW.delay
+
+
+def test_nobody_waits_for_counts_of_the_naive_twin_that_do_not_come(stack: Stack) -> None:
+    with alone(stack):
+        began = time.monotonic()
+        assert demo._recorded(stack, NAIVE, 5) == {}
+        assert time.monotonic() - began < demo.SETTLE_SECONDS

@@ -25,9 +25,11 @@ from loadtests.labs import (
     race,
 )
 from loadtests.labs.desk import Desk
+from loadtests.labs.logs import end_of
 from loadtests.labs.progress import WORKSHOP, Progress
 from loadtests.labs.quiet import quiet
 from loadtests.stack import Stack, StackError
+from loadtests.stack.observers import LIVE
 from loadtests.stack.place import (
     LAB_USER,
     Place,
@@ -53,7 +55,7 @@ FAILED, INTERRUPTED = 1, 130
 
 
 class RealBench:
-    """Experiments on a stack at the learner's place; `run_dir` is of all who share the machine."""
+    """A lab's experiments on a stack at the learner's place; `run_dir` is of all who share the machine."""
 
     def __init__(self, console: Console, run_dir: Path, place: Place) -> None:
         self.folder = place.run_dir / WORKSHOP
@@ -61,13 +63,24 @@ class RealBench:
         self._run_dir = run_dir
         self._place = place
         self._console = console
+        self._is_told = False
 
     @contextmanager
-    def stack(self, **settings: Any) -> Iterator[Stack]:
-        """Empty servers. Raises StackError."""
+    def servers(self, **settings: Any) -> Iterator[Stack]:
+        """Empty ones. Raises StackError."""
         with Stack(self._place.run_dir, load(**self._place.ports, **settings)) as stack:
             self.step("starting MySQL and Redis")
             stack.start("mysql", "redis")
+            yield stack
+
+    @contextmanager
+    def stack(self, **settings: Any) -> Iterator[Stack]:
+        """As `servers`, with the live page, which is told of once. Raises StackError."""
+        with self.servers(**settings) as stack:
+            stack.start_live_page()
+            if not self._is_told:
+                self.step(f"live picture: {stack.base_url(LIVE)}")
+                self._is_told = True
             yield stack
 
     def quiet(self) -> AbstractContextManager[None]:
@@ -96,21 +109,27 @@ def main(arguments: list[str] | None = None) -> int:
             show_labs(console, Progress(folder_of_learner(options.run_dir) / WORKSHOP))
         else:
             return attend(console, options.run_dir, options.n)
-    except (StackError, TrialFailed) as error:
+    except (StackError, TrialFailed, OSError) as error:  # such as a folder that nobody can write to
         print(f"lab: {error}", file=sys.stderr)
         return FAILED
     return 0
 
 
 def attend(console: Console, run_dir: Path, number: int) -> int:
+    """That lab and those after it, for as long as the learner likes."""
+    numbers = [each for each in sorted(LABS) if each >= number]
+    at = number
     try:
         with interrupted_by_signals(), place_of_learner(run_dir) as place:
             if name := learner():
                 console.print(f"{name}: {whereabouts(place)}", soft_wrap=True)
-            bench = RealBench(console, run_dir, place)
-            go(Desk(console, Progress(bench.folder), bench, input), number)
+            for at in numbers:
+                bench = RealBench(console, run_dir, place)
+                desk = Desk(console, Progress(bench.folder), bench, input)
+                if not desk.go_through(LABS[at], is_last=at == numbers[-1]):
+                    break
     except KeyboardInterrupt:
-        command = typed(f"make lab N={number}")
+        command = typed(f"make lab N={at}")
         print(f"\nlab: left; `{command}` goes on where you were", file=sys.stderr)
         return INTERRUPTED
     return 0
@@ -125,9 +144,9 @@ def serve(console: Console, run_dir: Path) -> int:
     os.environ.setdefault(LAB_USER, SERVER)
     with suppress(KeyboardInterrupt), interrupted_by_signals(), place_of_learner(run_dir) as place:
         bench = RealBench(console, run_dir, place)
-        with bench.stack() as stack, own.running(stack, program) as (url, log):
+        with bench.servers() as stack, own.running(stack, program) as (url, log):
             if url is None:
-                raise StackError(f"{program} does not answer:\n{log.read_text()[-2_000:]}")
+                raise StackError(f"{program} does not answer:\n{end_of(log)}")
             bench.step(f"{program} is {url}")
             bench.step(f"in another terminal: make bench HOST={url}; Ctrl-C ends it here")
             while is_heard(int(url.rpartition(":")[2])):
@@ -152,13 +171,6 @@ def forget(console: Console, run_dir: Path, number: int | None) -> None:
     console.print("Forgotten.")
     for path in edited:
         console.print(f"Your copy is kept: {path}", soft_wrap=True)
-
-
-def go(desk: Desk, number: int) -> None:
-    """That one and those after it, for as long as the learner likes."""
-    for each in sorted(other for other in LABS if other >= number):
-        if not desk.go_through(LABS[each]):
-            return
 
 
 def show_labs(console: Console, progress: Progress) -> None:

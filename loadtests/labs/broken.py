@@ -14,7 +14,7 @@ from loadtests.labs.lab import Bench, Knob, Lab, Measured, Mistake, Question
 from loadtests.load.at_once import Answers, by_all
 from loadtests.load.pace import PACE
 from loadtests.load.subjects import ASYNC, NAIVE, TWINS
-from loadtests.stack import Stack
+from loadtests.stack import Stack, StackError
 from loadtests.stack.roles import HEALTH
 from loadtests.stack.scrape import fetch
 from loadtests.trial.reconcile import Table as Issues
@@ -29,6 +29,8 @@ SECONDS = 8.0 * PACE
 BEFORE, AWAY = 2.0 * PACE, 2.5 * PACE
 """Seconds until the part is killed, and until it is started again."""
 SETTLE_SECONDS = 20.0
+HEALTH_SECONDS, ASK_SECONDS = 5.0, 2.0
+"""For which the async twin is asked for its state again and again, and has for each answer."""
 
 
 class Outcome(TypedDict):
@@ -68,7 +70,7 @@ def _outcome(bench: Bench, stack: Stack, twin: str, part: str) -> Outcome:
         if part in ("redis", "mysql") or twin == ASYNC:
             stack.kill(part)
             time.sleep(AWAY)
-            state = _state(stack, twin)
+            state = _state(stack) if twin == ASYNC else None
             stack.start(part)
         answers = loading.result()
     with connect(stack.settings) as mysql:
@@ -84,10 +86,14 @@ def _outcome(bench: Bench, stack: Stack, twin: str, part: str) -> Outcome:
     }
 
 
-def _state(stack: Stack, twin: str) -> str | None:
-    text = fetch(stack.address(twin), 2.0, HEALTH)
-    ingest = json.loads(text)["data"].get("ingest") if text else None
-    return str(ingest["state"]) if ingest else None
+def _state(stack: Stack) -> str:
+    """Of the async twin. Raises StackError where it does not tell."""
+    deadline = time.monotonic() + HEALTH_SECONDS
+    while (text := fetch(stack.address(ASYNC), ASK_SECONDS, HEALTH)) is None:
+        if time.monotonic() > deadline:
+            raise StackError(f"{ASYNC} does not tell its health; its log is {stack.log_path(ASYNC)}")
+        time.sleep(0.1)
+    return str(json.loads(text)["data"]["ingest"]["state"])
 
 
 def lost(measured: Measured) -> float:
@@ -97,7 +103,7 @@ def lost(measured: Measured) -> float:
 
 
 def state(measured: Measured) -> float:
-    return float(STATES.index(measured["outcomes"][ASYNC]["state"] or STATES[0]) + 1)
+    return float(STATES.index(measured["outcomes"][ASYNC]["state"]) + 1)
 
 
 def show(console: Console, measured: Measured) -> None:
@@ -138,7 +144,7 @@ LAB = Lab(
         within=0.0,
         unit="events",
     ),
-    knob=Knob("what is killed: 1 Redis, 2 the worker, 3 the scheduler, 4 MySQL", 1, 1, 4),
+    knob=Knob("what is killed: 1 Redis, 2 the worker, 3 the scheduler, 4 MySQL", 1, 1, 4, is_whole=True),
     measure=measure,
     show=show,
     explain=explain,
@@ -162,11 +168,12 @@ LAB = Lab(
                     "Does the answer to a client need that part at all?",
                 ),
             ),
+            hints=("GET /api/v1/health tells it, as `ingest`; the table has it in its last line.",),
+            solution=lambda found: (
+                f"{state(found):.0f}: with {found['part']} away events went to "
+                f"{found['outcomes'][ASYNC]['state']}."
+            ),
         ),
-    ),
-    hints=("GET /api/v1/health tells it, as `ingest`; the table has it in its last line.",),
-    solution=lambda found: (
-        f"{state(found):.0f}: with {found['part']} away events went to {found['outcomes'][ASYNC]['state']}."
     ),
     passed=(
         "Acknowledge only what is on a disk; give everything an id before it can be sent twice; have a "

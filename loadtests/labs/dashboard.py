@@ -19,6 +19,12 @@ INCIDENTS = 6
 SPEED = 8
 NOTICED = 3.0
 """Times as long a p95, from which on clients notice it."""
+HINTS = (
+    "Which twin suffers: one, the other, both, or neither? That leaves three or four.",
+    "If neither: who makes rows, and who brings counts? One of the two ages grows, or both.",
+    "If the naive twin alone: is MySQL away, or slow with each statement, or does one wait for a row?",
+    "If both: is there more to do than before, or less to do it with?",
+)
 
 
 class Found(TypedDict):
@@ -135,6 +141,7 @@ def _question(at: int) -> Question:
         within=0.0,
         mistakes=(*_mistakes(at),),
         show=partial(_show, at),
+        hints=HINTS,
         solution=partial(_solution, at),
     )
 
@@ -159,13 +166,6 @@ LAB = Lab(
     show=show,
     explain=explain,
     checks=tuple(map(_question, range(INCIDENTS))),
-    hints=(
-        "Which twin suffers: one, the other, both, or neither? That leaves three or four.",
-        "If neither: who makes rows, and who brings counts? One of the two ages grows, or both.",
-        "If the naive twin alone: is MySQL away, or slow with each statement, or does one wait for a row?",
-        "If both: is there more to do than before, or less to do it with?",
-    ),
-    solution=lambda measured: "\n".join(_solution(at, measured) for at in range(INCIDENTS)),
     passed=(
         "Begin with what clients see, then ask who is late, then who waits for whom. A metric that did not "
         "move says as much as one that did. docs/observability.md has the dashboards, grafana/rules.yml the "

@@ -151,11 +151,12 @@ LAB = Lab(
                     "That is with MySQL near.",
                 ),
             ),
+            hints=("Inside = rate x time inside. Two of the three you know.",),
+            solution=lambda found: (
+                f"{CLIENTS} / {found['far'][NAIVE]['waited'] / 1_000:.3f} s = {naive_rate(found):.0f} a "
+                "second."
+            ),
         ),
-    ),
-    hints=("Inside = rate x time inside. Two of the three you know.",),
-    solution=lambda found: (
-        f"{CLIENTS} / {found['far'][NAIVE]['waited'] / 1_000:.3f} s = {naive_rate(found):.0f} a second."
     ),
     passed=(
         "A database that is slow is a slow service only where the database is on the hot path. Behind it the "

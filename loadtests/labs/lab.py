@@ -54,8 +54,10 @@ class Question:
     """By which it may be off in any case, in the unit."""
     show: Callable[[Bench, Console, Measured], AbstractContextManager[None]] | None = None
     """What it is about, before it is asked and as often as the learner likes; to be seen until it ends."""
-    solution: Callable[[Measured], str] | None = None
-    """Of this question alone, in the place of the lab's; told as well once it is answered."""
+    hints: Sequence[str] = ()
+    """For whoever asks, one at a time; a prediction has none."""
+    solution: Callable[[Measured], str] = lambda _: ""
+    """Told to whoever asks, and once it is answered; a prediction has none."""
 
     def is_right(self, answer: float, measured: Measured) -> bool:
         truth = self.truth(measured)
@@ -76,6 +78,8 @@ class Knob:
     least: float
     most: float
     unit: str = ""
+    is_whole: bool = False
+    """Whether it counts something."""
 
 
 def copied(bench: Bench, original: Path, lab: int) -> Path:
@@ -123,9 +127,6 @@ class Lab:
     explain: Callable[[Measured], str]
     checks: Sequence[Question]
     """Of the last experiment; all have to be answered."""
-    hints: Sequence[str]
-    """For whoever asks, one at a time."""
-    solution: Callable[[Measured], str]
     passed: str
     """What is to be kept in mind, said at the end."""
     task: Task | None = None

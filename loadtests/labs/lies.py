@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import count
 from statistics import fmean, quantiles
 
@@ -40,6 +41,8 @@ class Sent(TypedDict):
     """When each request was sent, or due, in seconds after the start."""
     took: list[float]
     """Milliseconds until its answer."""
+    stopped: list[float]
+    """When the server was stopped, and when it went on, in seconds after the start."""
 
 
 class Found(TypedDict):
@@ -60,56 +63,58 @@ def measure(bench: Bench, freeze: float) -> Found:
         bench.step(
             f"closed: {USERS} users who wait for their answers, {SECONDS:g} s, {freeze:g} s of them frozen"
         )
-        closed = _beside_a_freeze(stack, freeze, lambda ends: _closed(url, ends))
+        closed = _beside_a_freeze(stack, freeze, partial(_closed, url))
         bench.step(f"open: {RATE:g} requests a second, whatever comes back")
-        open_ = _beside_a_freeze(stack, freeze, lambda ends: _open(url, ends, ENOUGH, from_due=True))
+        due = partial(_open, url, connections=ENOUGH, from_due=True)
+        open_ = _beside_a_freeze(stack, freeze, due)
         bench.step(f"open, from {TOO_FEW} connections, and measured from sending")
-        full = _beside_a_freeze(stack, freeze, lambda ends: _open(url, ends, TOO_FEW, from_due=False))
+        late = partial(_open, url, connections=TOO_FEW, from_due=False)
+        full = _beside_a_freeze(stack, freeze, late)
         stack.stop(ASYNC)
     return {"freeze": freeze, "closed": closed, "open": open_, "full": full}
 
 
-def _beside_a_freeze(stack: Stack, seconds: float, load: Callable[[float], Sent]) -> Sent:
-    pid = stack.pid(ASYNC)
+def _beside_a_freeze(stack: Stack, seconds: float, load: Callable[[Sent, float], None]) -> Sent:
+    """`load` is given what it fills, and when it begins."""
+    pid, began = stack.pid(ASYNC), time.monotonic()
+    sent: Sent = {"at": [], "took": [], "stopped": []}
 
     def stop() -> None:
         time.sleep(SECONDS / 3)
         os.kill(pid, signal.SIGSTOP)
         try:
+            sent["stopped"].append(time.monotonic() - began)
             time.sleep(seconds)
         finally:
+            sent["stopped"].append(time.monotonic() - began)
             os.kill(pid, signal.SIGCONT)
 
     frozen = threading.Thread(target=stop)
     frozen.start()
     try:
-        return load(time.monotonic() + SECONDS)
+        load(sent, began)
     finally:
         frozen.join()
+    return sent
 
 
-def _closed(url: str, ends: float) -> Sent:
-    sent: Sent = {"at": [], "took": []}
-    began = time.monotonic()
-
+def _closed(url: str, sent: Sent, began: float) -> None:
     def user(number: int) -> None:
         time.sleep(THINK * number / USERS)
-        while (now := time.monotonic()) < ends:
+        while (now := time.monotonic()) < began + SECONDS:
             send(url, f"lab 5, {number}")
             _note(sent, now - began, now)
             time.sleep(THINK)
 
     with ThreadPoolExecutor(USERS) as users:
         list(users.map(user, range(USERS)))
-    return sent
 
 
-def _open(url: str, ends: float, connections: int, from_due: bool) -> Sent:
-    sent: Sent = {"at": [], "took": []}
-    began, numbers = time.monotonic(), count()
+def _open(url: str, sent: Sent, began: float, connections: int, from_due: bool) -> None:
+    numbers = count()
 
     def connection(_: int) -> None:
-        while (due := began + next(numbers) / RATE) < ends:
+        while (due := began + next(numbers) / RATE) < began + SECONDS:
             time.sleep(max(due - time.monotonic(), 0))
             now = time.monotonic()
             send(url, "lab 5, open")
@@ -117,7 +122,6 @@ def _open(url: str, ends: float, connections: int, from_due: bool) -> Sent:
 
     with ThreadPoolExecutor(connections) as pool:
         list(pool.map(connection, range(connections)))
-    return sent
 
 
 def _note(sent: Sent, at: float, since: float) -> None:
@@ -141,8 +145,8 @@ def due_in_the_freeze(measured: Measured) -> float:
 
 def sent_in_the_freeze(measured: Measured) -> float:
     """By the closed model."""
-    begin = SECONDS / 3
-    return float(sum(begin <= at < begin + measured["freeze"] for at in measured["closed"]["at"]))
+    begin, end = measured["closed"]["stopped"]
+    return float(sum(begin <= at < end for at in measured["closed"]["at"]))
 
 
 def by_buckets(took: Sequence[float]) -> float:
@@ -270,6 +274,13 @@ LAB = Lab(
                     "the knob?",
                 ),
             ),
+            hints=(
+                "What arrives is a rate. It does not wait for answers.",
+                "The rate is a number a second; the server was stopped for some seconds.",
+            ),
+            solution=lambda found: (
+                f"{due_in_the_freeze(found):.0f}: {RATE:g} a second for {found['freeze']:g} s."
+            ),
         ),
         Question(
             "And how many of them did the closed model send, about?",
@@ -286,15 +297,14 @@ LAB = Lab(
                     "Each of its users sends one, and then?",
                 ),
             ),
+            hints=(
+                "A user of the closed model who waits for an answer sends nothing.",
+                f"It has {USERS} users, and each of them still sends what it finds no answer to.",
+            ),
+            solution=lambda found: (
+                f"{sent_in_the_freeze(found):.0f}: about one for each of its {USERS} users."
+            ),
         ),
-    ),
-    hints=(
-        "What arrives is a rate. It does not wait for answers.",
-        "A user of the closed model who waits for an answer sends nothing.",
-    ),
-    solution=lambda found: (
-        f"{due_in_the_freeze(found):.0f} were due: {RATE:g} a second for {found['freeze']:g} s. The closed "
-        f"model sent {sent_in_the_freeze(found):.0f}, about one for each of its {USERS} users."
     ),
     passed=(
         "Ask of every benchmark: does it send when it should, or when it can? From when does it count? And "

@@ -45,6 +45,8 @@ class Outcome(TypedDict):
     refused: int
     quiet_refused: int
     """Events of the quiet service that were answered 429."""
+    seconds: float
+    """That the noisy clients took."""
     may: float
     """Events that the noisy service may send in that time."""
     sold: int
@@ -99,6 +101,7 @@ def _outcome(bench: Bench, stack: Stack, twin: str) -> Outcome:
         "passed": statuses[200],
         "refused": statuses[429],
         "quiet_refused": quiet.statuses[429],
+        "seconds": seconds,
         "may": BURST + RATE * seconds,
         "sold": sold,
         "folded": folded,
@@ -129,6 +132,22 @@ def passed(measured: Measured, twin: str) -> float:
     return float(measured["outcomes"][twin]["passed"])
 
 
+def forgotten_burst(measured: Measured) -> float:
+    """What would be right if nothing could be sent at once."""
+    return RATE * float(measured["outcomes"][ASYNC]["seconds"])
+
+
+def _burst(measured: Measured) -> str:
+    seconds = measured["outcomes"][ASYNC]["seconds"]
+    return f"{RATE:g} a second for {seconds:.1f} s is that; and the burst?"
+
+
+def _allowed(measured: Measured) -> str:
+    """With the seconds as they are shown, so that the arithmetic is right to the last digit."""
+    seconds = f"{measured['outcomes'][ASYNC]['seconds']:.1f}"
+    return f"{BURST} + {RATE:g} x {seconds} s is {BURST + RATE * float(seconds):,.0f}."
+
+
 def oversold(measured: Measured) -> float:
     return float(measured["outcomes"][NAIVE]["sold"] - BUDGET)
 
@@ -139,24 +158,24 @@ def show(console: Console, measured: Measured) -> None:
         table.add_column(head, justify="right" if head else "left")
     outcomes = [measured["outcomes"][twin] for twin in TWINS]
     rows = (
-        ("noisy: let through", "passed"),
-        ("noisy: answered 429", "refused"),
-        ("noisy: burst + rate x time", "may"),
-        ("quiet: answered 429", "quiet_refused"),
-        (f"tickets sold, of {BUDGET}", "sold"),
-        ("bids too late: counted on one row (folded)", "folded"),
-        ("bids that failed (500)", "bids_failed"),
+        ("noisy: let through", "passed", 0),
+        ("noisy: answered 429", "refused", 0),
+        ("noisy: seconds that they took", "seconds", 1),
+        ("quiet: answered 429", "quiet_refused", 0),
+        (f"tickets sold, of {BUDGET}", "sold", 0),
+        ("bids too late: counted on one row (folded)", "folded", 0),
+        ("bids that failed (500)", "bids_failed", 0),
     )
-    for head, key in rows:
-        table.add_row(head, *(f"{each[key]:,.0f}" for each in outcomes))
+    for head, key, digits in rows:
+        table.add_row(head, *(f"{each[key]:,.{digits}f}" for each in outcomes))
     console.print(table)
 
 
 def explain(measured: Measured) -> str:
     naive, async_ = (measured["outcomes"][twin] for twin in (NAIVE, ASYNC))
     return (
-        f"A service may send {BURST} events at once and {RATE:g} a second: {async_['may']:,.0f} then. "
-        f"The async twin let {async_['passed']:,} through: one script in Redis decides for all its "
+        f"A service may send {BURST} events at once and {RATE:g} a second. The async twin let "
+        f"{async_['passed']:,} through in {async_['seconds']:.1f} s: one script in Redis decides for all its "
         f"processes, in the call that counts. {_of_naive(measured)}\n"
         f"Of {BUDGET} tickets the naive twin sold {naive['sold']:,}: several buyers count what is sold, all "
         "see room for one more, and each gets it. The async twin gives places out in the script as well, one "
@@ -176,8 +195,8 @@ def _of_naive(measured: Measured) -> str:
         return f"The naive twin has one process, and so one limiter: {naive['passed']:,}."
     return (
         f"Each of the naive twin's {processes} processes has a limiter of its own, and could let through "
-        f"{naive['may']:,.0f}; this time they had not so much to do, or no time for it: {naive['passed']:,}. "
-        "Turn the knob, or try again when the machine is less busy."
+        "what there may be of all; this time they had not so much to do, or no time for it: "
+        f"{naive['passed']:,}. Turn the knob, or try again when the machine is less busy."
     )
 
 
@@ -197,22 +216,21 @@ LAB = Lab(
         within=0.2,
         unit="events",
     ),
-    knob=Knob("processes of each twin", 2, 1, 4),
+    knob=Knob("processes of each twin", 2, 1, 4, is_whole=True),
     measure=measure,
     show=show,
     explain=explain,
     checks=(
         Question(
-            "By the limit, and the time it took: how many events of the noisy service may pass?",
+            f"By the limit, and the seconds in the column of {ASYNC}: how many events of the noisy service "
+            "may pass there?",
             lambda found: float(found["outcomes"][ASYNC]["may"]),
             within=0.05,
             unit="events",
             mistakes=(
                 Mistake(
-                    lambda answer, found: (
-                        abs(answer - (found["outcomes"][ASYNC]["may"] - BURST)) <= 0.05 * answer
-                    ),
-                    "And the burst at the beginning?",
+                    lambda answer, found: abs(answer - forgotten_burst(found)) <= 0.05 * answer,
+                    _burst,
                 ),
                 Mistake(
                     lambda answer, found: answer == passed(found, NAIVE) and found["processes"] > 1,
@@ -227,6 +245,8 @@ LAB = Lab(
                     "That is what a limiter in each process lets through. How much may it be of all?",
                 ),
             ),
+            hints=("burst + rate x seconds: the burst is there once, the rate all the time.",),
+            solution=_allowed,
         ),
         Question(
             f"How many tickets too many did the naive twin sell, of {BUDGET}?",
@@ -243,6 +263,14 @@ LAB = Lab(
                     "That is the async twin.",
                 ),
             ),
+            hints=(
+                "The line of the tickets says how many were sold.",
+                f"It may be {BUDGET}: how many more are there in the column of {NAIVE}?",
+            ),
+            solution=lambda found: (
+                f"{found['outcomes'][NAIVE]['sold']:,} were sold, and {BUDGET} may be: "
+                f"{oversold(found):,.0f} too many."
+            ),
         ),
         Question(
             "How many events of the quiet service did the async twin refuse?",
@@ -255,16 +283,14 @@ LAB = Lab(
                     "Those are the noisy service's.",
                 ),
             ),
+            hints=(
+                "Refused is answered 429. There is a line of it for each of the two services.",
+                "What one service sends is no other's business: each has a limit of its own.",
+            ),
+            solution=lambda found: (
+                f'{found["outcomes"][ASYNC]["quiet_refused"]}: the line "quiet: answered 429".'
+            ),
         ),
-    ),
-    hints=(
-        "burst + rate x seconds: the burst is there once, the rate all the time.",
-        "Tickets: the line says how many were sold.",
-    ),
-    solution=lambda found: (
-        f"{BURST} + {RATE:g} x the time is {found['outcomes'][ASYNC]['may']:,.0f}. The naive twin sold "
-        f"{found['outcomes'][NAIVE]['sold']:,}, so {oversold(found):,.0f} too many. Of the quiet service "
-        f"{found['outcomes'][ASYNC]['quiet_refused']} events were refused."
     ),
     passed=(
         "A limit is as good as the place where it is counted: one place for all processes. To ask and then "

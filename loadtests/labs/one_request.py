@@ -33,6 +33,17 @@ SHOWN_AFTER = 6
 WITHIN = {NAIVE: 0.0, ASYNC: 0.3}
 LEAST = {NAIVE: 1.4 * FARTHER, ASYNC: 0.6 * FARTHER}
 """By which an answer to a check may be off: a share, and milliseconds."""
+HINTS = {
+    NAIVE: (
+        "Count the rows of MySQL above the client's answer.",
+        f"Each of them takes {FARTHER:g} ms more when MySQL is {FARTHER:g} ms farther away.",
+        "So: the time that you see, and for each round trip the way.",
+    ),
+    ASYNC: (
+        "Count the rows of MySQL above the client's answer, in this twin's figure.",
+        "Whom it does not ask before its answer its client does not wait for.",
+    ),
+}
 OF_THE_EVENT = ("EVALSHA", "INSERT", "COMMIT")
 
 
@@ -181,6 +192,7 @@ def _far(twin: str) -> Question:
         unit="milliseconds",
         mistakes=(trips_forgotten, not_from_here, twice) if twin == NAIVE else (waits_for_mysql,),
         least=LEAST[twin],
+        hints=HINTS[twin],
         solution=partial(_solved, twin),
     )
 
@@ -204,12 +216,6 @@ LAB = Lab(
     show=show,
     explain=explain,
     checks=(_far(NAIVE), _far(ASYNC)),
-    hints=(
-        "Count the rows of MySQL above the client's answer.",
-        f"Each of them takes {FARTHER:g} ms more when MySQL is {FARTHER:g} ms farther away.",
-        "So: the time that you see, and for each round trip the way.",
-    ),
-    solution=lambda found: " ".join(_solved(twin, found) for twin in TWINS),
     passed=(
         "What a client waits for is what happens before its answer. A database that is far away is paid for "
         "by each round trip, and only by those on the way of the answer: the hot path."

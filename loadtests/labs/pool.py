@@ -19,7 +19,7 @@ SECONDS = 3.0 * PACE
 AWAY = 5.0
 """Milliseconds there and back to MySQL, as in another building: a connection is held while nobody works."""
 MESSAGES = 200
-NEAR_BEST = 0.9
+NEAR_BEST, NEAR_THE_LAW = 0.9, 0.8
 
 
 class Point(TypedDict):
@@ -76,6 +76,11 @@ def gained(measured: Measured) -> float:
     return 100 * (of(DOUBLED, measured)["rate"] / of(DOUBLED // 2, measured)["rate"] - 1)
 
 
+def follows_the_law(measured: Measured) -> bool:
+    """Whether the largest pool is still about as fast as Little's law has it."""
+    return float(of(DOUBLED, measured)["rate"]) >= NEAR_THE_LAW * by_little(DOUBLED, measured)
+
+
 def show(console: Console, measured: Measured) -> None:
     table = Table(title=f"{CLIENTS} clients without a pause")
     for head in ("pool", "answers/s", "pool / time held", "p95, ms", "503"):
@@ -92,14 +97,37 @@ def show(console: Console, measured: Measured) -> None:
 
 
 def explain(measured: Measured) -> str:
+    half, all_ = of(DOUBLED // 2, measured), of(DOUBLED, measured)
+    rates = f"{half['size']} connections answer {half['rate']:,.1f}, {DOUBLED} answer {all_['rate']:,.1f}"
+    if follows_the_law(measured):
+        bend = (
+            "So far the column is about true up to the largest pool: nothing else is full yet. Somewhere "
+            f"above, something will be. {rates}."
+        )
+    else:
+        bend = (
+            "At some size the column is no longer true: then something else is full, here the CPU that all "
+            "requests share. From there on a larger pool only moves the queue, from the pool into MySQL and "
+            f"the interpreter: {rates}."
+        )
     return (
-        f"With one connection {of(FIRST, measured)['rate']:.0f} answers a second: a request holds it for "
-        f"{held(measured):.0f} ms. Little's law: what is in the shop is how many come in a second, times how "
-        "long each stays. So a pool of N lets N / time held through, the third column.\n"
-        "At some size the column is no longer true: then something else is full, here the CPU that all "
-        "requests share. From there on a larger pool only moves the queue, from the pool into MySQL and the "
-        f"interpreter: {of(DOUBLED // 2, measured)['size']} connections answer "
-        f"{of(DOUBLED // 2, measured)['rate']:,.0f}, {DOUBLED} answer {of(DOUBLED, measured)['rate']:,.0f}."
+        f"With one connection {of(FIRST, measured)['rate']:.1f} answers a second: a request holds it for "
+        f"{held(measured):.1f} ms. Little's law: what is in the shop is how many come in a second, times how "
+        f"long each stays. So a pool of N lets N / time held through, the third column.\n{bend}"
+    )
+
+
+def _solved(measured: Measured) -> str:
+    """With the rate as it is shown, so that the arithmetic is right to the last digit."""
+    rate = f"{of(FIRST, measured)['rate']:.1f}"
+    return f"{ASKED} connections: {ASKED} times {rate} is {ASKED * float(rate):.1f}."
+
+
+def _smallest_of(measured: Measured) -> str:
+    best, enough = max(point["rate"] for point in measured), of(round(smallest(measured)), measured)
+    return (
+        f"{enough['size']}: it answers {enough['rate']:,.1f}, and {100 * NEAR_BEST:.0f} % of {best:,.1f} is "
+        f"{NEAR_BEST * best:,.1f}."
     )
 
 
@@ -140,6 +168,11 @@ LAB = Lab(
                     "That is what one connection does.",
                 ),
             ),
+            hints=(
+                "Answers a second and connections grow together, as long as nothing else is full.",
+                "One connection: so many answers. N connections: N times as many.",
+            ),
+            solution=_solved,
         ),
         Question(
             f"Which is the smallest pool that answers at least {100 * NEAR_BEST:.0f} % of the best rate?",
@@ -151,15 +184,12 @@ LAB = Lab(
                     "The largest is not needed for that: look where the rates stop growing.",
                 ),
             ),
+            hints=(
+                "The best rate is the largest number of the second column, wherever it stands.",
+                f"Take {100 * NEAR_BEST:.0f} % of it, and go down the column until a rate is above that.",
+            ),
+            solution=_smallest_of,
         ),
-    ),
-    hints=(
-        "Answers a second and connections grow together, as long as nothing else is full.",
-        "One connection: so many answers. N connections: N times as many.",
-    ),
-    solution=lambda found: (
-        f"{ASKED} connections: {ASKED} times {of(FIRST, found)['rate']:.0f} is "
-        f"{by_little(ASKED, found):.0f}. The smallest pool is {smallest(found):.0f}."
     ),
     passed=(
         "Pool size = rate that you need, times the time that a connection is held. Above what the rest of "

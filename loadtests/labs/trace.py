@@ -19,6 +19,8 @@ LONGEST = 60
 """Characters of a statement that are shown."""
 NOT_OF_THE_EVENT = ("SET ", "TRUNCATE ")
 """The log's own, and what a connection begins with: the twins are warm, so it is one in the background."""
+SCRIPT = "EVALSHA"
+"""What an event asks of Redis. All else that is no script's own call is a scrape's, or another process's."""
 LISTENING_SECONDS = 10.0
 """Until Redis has to have begun to tell."""
 
@@ -104,7 +106,7 @@ def _general_log(stack: Stack) -> Iterator[Any]:
 
 @contextmanager
 def _monitor(stack: Stack) -> Iterator[list[tuple[float, str]]]:
-    """Redis's MONITOR; the list is whole at the end of the block."""
+    """Redis's MONITOR, without what no event asks; the list is whole at the end of the block."""
     heard: list[tuple[float, str]] = []
     listening, end = Flag(), Flag()
     redis = Buffer(stack.settings).redis
@@ -118,7 +120,8 @@ def _monitor(stack: Stack) -> Iterator[list[tuple[float, str]]]:
                     command = monitor.next_command()
                 except Exception:  # noqa: BLE001, S112 - nothing was said for a while
                     continue
-                heard.append((float(command["time"]), str(command["command"])[:LONGEST]))
+                if command["client_type"] == "lua" or command["command"].startswith(SCRIPT):
+                    heard.append((float(command["time"]), str(command["command"])[:LONGEST]))
 
     thread = Thread(target=listen, daemon=True)
     thread.start()

@@ -37,19 +37,24 @@ class Answers(NamedTuple):
         return self.statuses[200] / self.seconds
 
 
-def by_all(
+def by_all(  # noqa: PLR0913 - what is sent, and two that seldom differ
     url: str,
     clients: int,
     seconds: float,
     message: Callable[[int], str],
     service: str = DEFAULT_SERVICE,
+    *,
+    patience: float = PATIENCE,
 ) -> Answers:
-    """`message` gives the text of a client's event by its number; each sends the next when it is answered."""
+    """`message` gives the text of a client's event by its number; each sends the next when it is answered.
+
+    `patience` is in seconds: for so long it waits for an answer.
+    """
     start = threading.Barrier(clients)
 
     def client(_: int) -> tuple[float, Counter[Status], list[float]]:
         statuses, took = Counter[Status](), list[float]()
-        connection = HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE)
+        connection = HTTPConnection(urlsplit(url).netloc, timeout=patience)
         start.wait()
         began = time.monotonic()
         number, ends = 0, began + seconds

@@ -48,7 +48,7 @@ def define_observers(run_dir: Path, s: Settings) -> dict[str, Role]:
 
 def write_config(run_dir: Path, s: Settings, observers: dict[str, Role]) -> None:
     """Everything that the commands of `define_observers` read, and nothing of an earlier run."""
-    (run_dir / PROGRESS).unlink(missing_ok=True)
+    forget_run(run_dir)
     home = private_folder(run_dir / "prometheus")
     for name in ("prometheus.yml", "rules.yml"):
         write_private(home / name, (CONFIG / name).read_text())
@@ -57,6 +57,11 @@ def write_config(run_dir: Path, s: Settings, observers: dict[str, Role]) -> None
     account = {"host": LOOPBACK, "port": s.mysql_port, "user": s.mysql_user, "password": s.mysql_password}
     lines = [f"{name}={value}" for name, value in account.items()]
     write_private(home / "mysql.cnf", "\n".join(["[client]", *lines, ""]))
+
+
+def forget_run(run_dir: Path) -> None:
+    """What an earlier one has told is not shown again."""
+    (run_dir / PROGRESS).unlink(missing_ok=True)
 
 
 def targets(s: Settings, observers: dict[str, Role]) -> dict[str, str]:

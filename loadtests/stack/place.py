@@ -70,18 +70,25 @@ def place_of_learner(run_dir: Path) -> Iterator[Place]:
 
     Raises StackError where one has, and where no ports are left.
     """
-    name = learner()
-    if name is None:
-        yield Place(run_dir, {})
-        return
-    own = folder_of_learner(run_dir)
-    taken = f"{name} is at work already (pid {{pid}}), in another terminal? One lab or demo at a time"
-    with lock(private_folder(own / "workshop"), taken):
-        first = _first_port(run_dir / LEARNERS, name)
-        ports = {
-            each: first + number for number, each in enumerate(PORTS) if not os.environ.get(variable(each))
-        }
-        yield Place(own, ports)
+    name, own = learner(), folder_of_learner(run_dir)
+    own.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with lock(private_folder(own / "workshop"), _taken(name)):
+        yield Place(own, _ports(run_dir, name) if name else {})
+
+
+def _taken(name: str | None) -> str:
+    if name:
+        return f"{name} is at work already (pid {{pid}}), in another terminal? One lab or demo at a time"
+    return (
+        "another lab or demo is at work here already (pid {pid}), in another terminal? One at a time; "
+        f"{LAB_USER}=name gives each learner a place of their own"
+    )
+
+
+def _ports(run_dir: Path, name: str) -> dict[str, int]:
+    """Raises StackError where none are left."""
+    first = _first_port(run_dir / LEARNERS, name)
+    return {each: first + number for number, each in enumerate(PORTS) if not os.environ.get(variable(each))}
 
 
 def _first_port(folder: Path, name: str) -> int:

@@ -143,6 +143,12 @@ class Stack:
             for role in self._observers if self._measures else ():
                 process.come_last(self._processes[role])
 
+    def start_live_page(self) -> None:
+        """Start it alone of what watches a run; whoever else wants the CPU comes before it."""
+        observers.forget_run(self.run_dir)
+        self.start(observers.LIVE)
+        process.come_last(self._processes[observers.LIVE])
+
     def observers(self) -> tuple[str, ...]:
         """Return those that run; on the generator's core, not on the servers'."""
         return tuple(role for role in self._observers if self.alive(role))

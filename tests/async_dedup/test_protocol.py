@@ -14,11 +14,11 @@ from fastapi import Request, Response
 
 from async_dedup.dispatch import Answer, HotPathAPI
 from async_dedup.protocol import HotPathProtocol
+from loadtests.trial.cases import BAD_EVENTS
 from shared import metrics
 from shared.event import PATH
 from tests import client
 from tests.client import head, receive
-from tests.contract.cases import BAD_EVENTS
 from tests.parts import wait_until
 
 JSON = "Content-Type: application/json"

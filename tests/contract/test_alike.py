@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests import client
-from tests.contract.cases import (
+from loadtests.trial.cases import (
     BAD_EVENTS,
     BAD_MEDIA_TYPES,
     BAD_QUERIES,
@@ -16,6 +15,7 @@ from tests.contract.cases import (
     UNKNOWN_PATHS,
     WRONG_METHODS,
 )
+from tests import client
 
 NOWHERE = f"{client.ERRORS}/{'0' * 64}"
 

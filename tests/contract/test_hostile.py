@@ -14,11 +14,11 @@ import pytest
 
 from async_dedup.connection import BODY_SECONDS, HEAD_SECONDS
 from loadtests.stack import Stack
+from loadtests.trial.cases import TOO_LARGE
 from shared.event import MAX_BODY
 from shared.head import MAX_HEAD
 from tests import client
 from tests.client import head, receive
-from tests.contract.cases import TOO_LARGE
 from tests.contract.test_log import check_failure
 from tests.contract.test_wire import CHUNKED, JSON, chunk, event
 

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from loadtests.stack import Stack
+from loadtests.trial.cases import BAD_EVENTS, BAD_MEDIA_TYPES, GOOD_MEDIA_TYPES, LARGEST, TOO_LARGE
 from shared.answer import Acknowledged, Failure, Success
 from shared.event import MAX_BODY, MAX_STACK_TRACE
 from shared.fingerprint import fingerprint
 from tests import client
-from tests.contract.cases import BAD_EVENTS, BAD_MEDIA_TYPES, GOOD_MEDIA_TYPES, LARGEST, TOO_LARGE
 
 EVENT = b'{"message": "the contract"}'
 PLANES = "".join(chr(plane << 16 | 0xABCD) for plane in range(17))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from loadtests.trial.cases import BAD_QUERIES, READ_PATHS, UNKNOWN_PATHS, WRONG_METHODS
 from shared.answer import Success
 from shared.event import MAX_BODY
 from shared.fingerprint import fingerprint
@@ -9,7 +10,6 @@ from shared.health import Health, Ready
 from shared.listing import IssueView, Page
 from shared.services import Services
 from tests import client
-from tests.contract.cases import BAD_QUERIES, READ_PATHS, UNKNOWN_PATHS, WRONG_METHODS
 from tests.contract.test_log import check_failure, check_timestamp
 
 

@@ -6,11 +6,11 @@ import socket
 import pytest
 
 from loadtests.stack import Stack
+from loadtests.trial.cases import LARGEST, TOO_LARGE
 from shared.event import MAX_BODY
 from shared.fingerprint import fingerprint
 from tests import client
 from tests.client import head, receive
-from tests.contract.cases import LARGEST, TOO_LARGE
 
 JSON = "Content-Type: application/json"
 CHUNKED = "Transfer-Encoding: chunked"

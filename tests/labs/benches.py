@@ -39,7 +39,7 @@ class SharedBench(FakeBench):
         self._stack = stack
 
     @contextmanager
-    def stack(self, **_: Any) -> Iterator[Stack]:
-        """Its settings are those of the test run."""
+    def stack(self, **settings: Any) -> Iterator[Stack]:
+        assert self._stack.settings.model_dump().items() >= settings.items(), "as the lab asks for"
         with alone(self._stack):
             yield self._stack

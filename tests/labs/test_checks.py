@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import pytest
 from rich.console import Console
 
-from loadtests.labs import broken, lies, noisy, one_request, pool
+from loadtests.labs import broken, freshness, lies, noisy, one_request, pool
 from loadtests.labs.__main__ import LABS
 from loadtests.labs.desk import Desk
 from loadtests.labs.lab import Lab
 from loadtests.labs.progress import Progress
 from loadtests.load.subjects import ASYNC, NAIVE
 from tests.labs.benches import FakeBench
-from tests.labs.found import FOUND, lab_1, lab_5, lab_6, lab_7
+from tests.labs.found import FOUND, lab_1, lab_3, lab_5, lab_6, lab_7, lab_8
 
 SLOWER = (1, 5)
 OWN_TESTS = {9}
@@ -88,6 +88,10 @@ TOLD: dict[int, Sequence[Told]] = {
             lambda found: found["interval"] / 2,
             (lambda found: found["interval"], lambda found: found["wait"] / 1_000),
         ),
+        Told(
+            lambda found: freshness.DEADLINE - round(freshness.oldest(found) - found["interval"], 1),
+            (lambda _: 2 * freshness.DEADLINE, lambda _: freshness.DEADLINE / 2),
+        ),
     ),
     7: (
         Told(
@@ -101,9 +105,9 @@ TOLD: dict[int, Sequence[Told]] = {
     ),
     8: (
         Told(
-            lambda _: noisy.BURST + noisy.RATE * 4,
+            lambda found: noisy.BURST + noisy.RATE * round(found["outcomes"][ASYNC]["seconds"], 1),
             (
-                lambda _: noisy.RATE * 4,
+                lambda found: noisy.RATE * round(found["outcomes"][ASYNC]["seconds"], 1),
                 lambda found: noisy.passed(found, NAIVE) if found["processes"] > 1 else None,
                 lambda found: 2 * found["outcomes"][ASYNC]["may"],
             ),
@@ -143,6 +147,15 @@ def test_nothing_is_left_out() -> None:
         if wrong(case.values[1]) is not None
     }
     assert len(made) == sum(len(question.mistakes) for lab in CHECKED.values() for question in lab.checks)
+
+
+def test_each_check_has_hints_and_a_solution_of_its_own() -> None:
+    for number, lab in CHECKED.items():
+        for found in (FOUND[number](slow) for slow in SLOWER):
+            assert all(question.hints and question.solution(found) for question in lab.checks)
+            assert len({question.solution(found) for question in lab.checks}) == len(lab.checks)
+        assert len({question.hints for question in lab.checks}) == len(lab.checks)
+        assert not lab.predict.hints, "nobody can ask for them"
 
 
 def learn(lab: Lab, found: Any, answers: Sequence[object], folder: Path) -> str:
@@ -195,7 +208,8 @@ def test_each_known_mistake_gets_its_own_hint(number: int, found: Any, tmp_path:
             if (answer := wrong(found)) is None:
                 continue
             said = learn(lab, found, [*right[:check], answer], tmp_path / str(answer))
-            assert f"No. {mistake.hint}" in said, (answer, said)
+            hint = mistake.hint(found) if callable(mistake.hint) else mistake.hint
+            assert f"No. {hint}" in said, (answer, said)
             assert said.count("Right.") == check
 
 
@@ -204,7 +218,38 @@ def test_the_right_arithmetic_passes_though_something_held_up_the_measurement(tm
     found["far"][NAIVE] += 100
     said = learn(LABS[1], found, [near(found, NAIVE) + 4 * one_request.FARTHER], tmp_path)
     assert "Right.\nnaive_sync: 86 ms and 4 times 20 ms, 166 ms; measured: 267 ms. Something else" in said
-    assert "held it up" not in one_request.LAB.solution(lab_1(1, away=20))
+    assert "held it up" not in one_request.LAB.checks[0].solution(lab_1(1, away=20))
+
+
+@pytest.mark.parametrize(("largest", "bends"), [(29 * 32 * 0.85, False), (29 * 32 * 0.7, True)])
+def test_lab_3_tells_of_a_bend_where_there_is_one(largest: float, bends: bool) -> None:
+    found = lab_3(1)
+    found[-1]["rate"] = largest
+    said = pool.explain(found)
+    assert ("something else is full, here the CPU" in said) is bends
+    assert ("nothing else is full yet" in said) is not bends
+
+
+def test_the_arithmetic_of_a_solution_is_that_of_its_figures() -> None:
+    found = lab_3(1)
+    found[0]["rate"] = 28.64
+    assert "4 times 28.6 is 114.4." in pool.LAB.checks[0].solution(found)
+    assert "With one connection 28.6 answers" in pool.explain(found)
+    found = lab_8(1)
+    found["outcomes"][ASYNC] |= {"seconds": 4.07, "may": 101.4, "passed": 99}
+    assert "20 + 20 x 4.1 s is 102." in noisy.LAB.checks[0].solution(found)
+    assert "101" not in noisy.explain(found), "it is asked for"
+
+
+def test_lab_5_counts_from_when_the_server_really_stopped() -> None:
+    found = lab_5(1)
+    begin, end = found["closed"]["stopped"]
+    found["closed"]["at"] = [begin - 0.01, begin + 0.01, end - 0.01, end + 0.01]
+    assert lies.sent_in_the_freeze(found) == 2
+    found["closed"]["stopped"] = [begin + 0.02, end + 0.02]
+    assert lies.sent_in_the_freeze(found) == 2
+    found["closed"]["stopped"] = [begin + 0.02, end]
+    assert lies.sent_in_the_freeze(found) == 1
 
 
 def test_what_lab_5_explains_fits_its_figures() -> None:

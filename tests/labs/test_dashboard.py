@@ -134,10 +134,12 @@ def test_the_prediction_is_held_against_the_recordings() -> None:
     assert LAB.predict.truth(found(("cpu",) * INCIDENTS)) == INCIDENTS
 
 
+def test_each_incident_has_all_hints() -> None:
+    assert all(len(question.hints) == 4 for question in LAB.checks)
+
+
 def test_the_solution_has_the_queries_with_their_values() -> None:
-    solution = LAB.checks[1].solution
-    assert solution
-    told = solution(found())
+    told = LAB.checks[1].solution(found())
     assert told.startswith(f"{NUMBERS['scheduler']}: the scheduler is dead.")
     assert 'flush_age_seconds{job="async_dedup"}' in told
     assert re.search(r"older and older: [\d.]+ s before, [\d.]+ s then", told)

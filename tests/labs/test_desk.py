@@ -1,5 +1,6 @@
 """What a learner is told to right and wrong answers, and what is kept of it."""
 
+import re
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from loadtests.labs import __main__ as labs_main
 from loadtests.labs.__main__ import LABS, main
-from loadtests.labs.desk import Desk
+from loadtests.labs.desk import Desk, Left, parsed
 from loadtests.labs.lab import Knob, Lab, Mistake, Question, Task, Verdict
 from loadtests.labs.progress import Progress
 from tests.labs.benches import FakeBench
@@ -22,26 +24,34 @@ def lab(task: Task | None = None, least: float = 1) -> Lab:
         lambda found: float(found["much"]),
         within=0.1,
         mistakes=(Mistake(lambda answer, found: answer == found["much"] / 10, "ten times that"),),
+        hints=("first hint", "second hint"),
+        solution=lambda found: f"solved {found['much']:g}",
     )
+    other = replace(question, hints=(), solution=lambda _: "")
     return Lab(
         number=1,
         title="a lab",
         minutes=1,
         idea="an idea",
-        predict=question,
-        knob=Knob("a knob", 2, least, 9),
+        predict=other,
+        knob=Knob("a knob", 2, least, 9, "ms"),
         measure=lambda _, knob: {"much": 10 * knob},
         show=lambda console, found: console.print(f"shown {found['much']:g}"),
         explain=lambda _: "explained",
         checks=(question,),
-        hints=("first hint", "second hint"),
-        solution=lambda found: f"solved {found['much']:g}",
         passed="kept in mind",
         task=task,
     )
 
 
-def learn(folder: Path, *lines: str, task: Task | None = None, least: float = 1) -> tuple[str, bool]:
+def learn(
+    folder: Path,
+    *lines: str,
+    task: Task | None = None,
+    least: float = 1,
+    of: Lab | None = None,
+    is_last: bool = False,
+) -> tuple[str, bool]:
     """What the learner has seen, and whether they go on; after the last line they leave."""
     console, said = Console(record=True, file=StringIO(), width=200), iter(lines)
 
@@ -52,7 +62,8 @@ def learn(folder: Path, *lines: str, task: Task | None = None, least: float = 1)
         except StopIteration:
             raise EOFError from None
 
-    goes_on = Desk(console, Progress(folder), FakeBench(folder), ask).go_through(lab(task, least))
+    desk = Desk(console, Progress(folder), FakeBench(folder), ask)
+    goes_on = desk.go_through(of or lab(task, least), is_last)
     return console.export_text(), goes_on
 
 
@@ -72,7 +83,7 @@ def test_a_lab_asks_measures_explains_and_checks(tmp_path: Path) -> None:
     assert goes_on
 
 
-@pytest.mark.parametrize("answer", ["19", "22", "20.0", " 20 ", "20%"])
+@pytest.mark.parametrize("answer", ["19", "22", "20.0", " 20 ", "2e1"])
 def test_an_answer_that_is_close_is_right(tmp_path: Path, answer: str) -> None:
     assert "Right." in learn(tmp_path, "5", "", answer)[0]
 
@@ -84,6 +95,8 @@ def test_an_answer_that_is_close_is_right(tmp_path: Path, answer: str) -> None:
         ("500", "That does not fit the figures above"),
         ("many", "'many' is no number"),
         ("nan", "no number"),
+        ("20%", "A number alone, please."),
+        ("2,0", "'2,0' is no number. Decimals have a point."),
     ],
 )
 def test_a_wrong_answer_gets_what_fits_it(tmp_path: Path, answer: str, told: str) -> None:
@@ -93,12 +106,87 @@ def test_a_wrong_answer_gets_what_fits_it(tmp_path: Path, answer: str, told: str
     assert not Progress(tmp_path).of(1).get("passed")
 
 
+@pytest.mark.parametrize(
+    ("line", "unit", "value"),
+    [
+        ("1,234", "", 1_234),
+        ("12,345.5", "", 12_345.5),
+        ("-5", "", -5),
+        (".5", "", 0.5),
+        ("5.", "", 5),
+        ("1.2e+03", "", 1_200),
+        ("1e9", "milliseconds", 1e9),
+        ("20 ms", "milliseconds", 20),
+        ("20MS", "milliseconds", 20),
+        ("1 millisecond", "milliseconds", 1),
+        ("1,200 milliseconds", "ms", 1_200),
+        ("1.5s", "seconds", 1.5),
+        ("1 second", "s", 1),
+        ("20%", "per cent", 20),
+        ("20 per cent", "per cent", 20),
+        ("3x", "times", 3),
+        ("3 times", "times", 3),
+        ("1 ticket", "tickets", 1),
+        ("20 Events", "events", 20),
+    ],
+)
+def test_a_number_may_have_its_own_unit(line: str, unit: str, value: float) -> None:
+    assert parsed(line, unit) == value
+
+
+@pytest.mark.parametrize(
+    ("line", "unit", "told"),
+    [
+        ("1.5 s", "milliseconds", "In milliseconds, please."),
+        ("1.5 s", "ms", "In milliseconds, please."),
+        ("2k", "events", "In events, please."),
+        ("5 million", "events", "In events, please."),
+        ("20 events/s", "events", "In events, please."),
+        ("5 per", "per cent", "In per cent, please."),
+        ("20 ms", "", "A number alone, please."),
+        ("2k", "", "A number alone, please."),
+        *(
+            (line, "seconds", f"{line!r} is no number. Decimals have a point.")
+            for line in ("2,0", "1,5", "1,5 s", "0,125", "1234,567", "1,23,456", "5,", ",5", "1,2345")
+        ),
+        *(
+            (line, "", f"{line!r} is no number.")
+            for line in ("", "many", "well, yes", "nan", "inf", "1e999", "2 000", "~20", "1.2.3", "20 (so)")
+        ),
+    ],
+)
+def test_what_is_no_number_or_has_another_unit_is_refused(line: str, unit: str, told: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(told)}$"):
+        parsed(line, unit)
+
+
+def test_a_prediction_is_asked_again_until_it_is_a_number(tmp_path: Path) -> None:
+    seen, _ = learn(tmp_path, "1,5", "5 s", "5", "q")
+    assert "Decimals have a point." in seen
+    assert "A number alone, please." in seen
+    assert Progress(tmp_path).of(1)["predicted"] == 5
+
+
 def test_hints_come_one_at_a_time_and_the_solution_when_it_is_asked_for(tmp_path: Path) -> None:
-    seen, _ = learn(tmp_path, "5", "", "h", "h", "h", "s", "20", "n")
+    seen, _ = learn(tmp_path, "5", "", "h", "H", "h", "S", "20", "n")
     places = [
         seen.index(each) for each in ("first hint", "second hint", "no more hints", "solved 20", "Right.")
     ]
     assert places == sorted(places)
+    assert seen.count("solved 20") == 2, "asked for once, and told after the right answer"
+
+
+def test_each_question_has_hints_and_a_solution_of_its_own(tmp_path: Path) -> None:
+    first = lab().checks[0]
+    second = replace(first, hints=("another hint",), solution=lambda _: "solved otherwise")
+    seen, _ = learn(
+        tmp_path, "5", "", "h", "20", "h", "h", "s", "20", "n", of=replace(lab(), checks=(first, second))
+    )
+    order = ["first hint", "Right.", "another hint", "no more hints", "solved otherwise"]
+    places = [seen.index(each) for each in order]
+    assert places == sorted(places)
+    assert "second hint" not in seen
+    assert seen.count("solved 20") == 1
 
 
 def test_the_knob_measures_again_and_the_check_is_of_that(tmp_path: Path) -> None:
@@ -106,6 +194,24 @@ def test_the_knob_measures_again_and_the_check_is_of_that(tmp_path: Path) -> Non
     assert "From 1 to 9, please." in seen
     assert "shown 70" in seen
     assert seen.index("That does not fit") < seen.index("Right.")
+
+
+def test_a_knob_takes_its_own_unit_and_no_other(tmp_path: Path) -> None:
+    seen, _ = learn(tmp_path, "5", "7 s", "1,5", "many", "7 ms", "", "70", "n")
+    for told in ("In milliseconds, please.", "Decimals have a point.", "'many' is no number.", "shown 70"):
+        assert told in seen
+
+
+def test_a_knob_that_counts_takes_whole_numbers(tmp_path: Path) -> None:
+    counting = replace(lab(), knob=Knob("how many", 2, 1, 9, is_whole=True))
+    seen, _ = learn(tmp_path, "5", "2.5", "3.0", "", "30", "n", of=counting)
+    assert "A whole number, please." in seen
+    assert "shown 25" not in seen
+    assert "shown 30" in seen
+
+
+def test_labs_that_count_something_with_their_knob_say_so() -> None:
+    assert [number for number, each in LABS.items() if each.knob.is_whole] == [2, 7, 8, 10]
 
 
 def test_a_knob_may_be_turned_to_nothing(tmp_path: Path) -> None:
@@ -129,6 +235,97 @@ def test_a_lab_can_be_left_and_entered_again(tmp_path: Path) -> None:
     assert "passed" in again
 
 
+def test_what_was_predicted_is_judged_by_the_knob_as_it_was_first(tmp_path: Path) -> None:
+    seen, _ = learn(tmp_path, "70", "7", "q")
+    assert "You predicted 70, it was 20: not what" in seen
+    again, _ = learn(tmp_path, "q")
+    assert "shown 70" in again
+    assert "That is with the knob at 7 ms." in again
+    assert "You predicted" not in again
+    assert "explained" not in again
+    back, _ = learn(tmp_path, "2", "q")
+    assert "shown 20" in back
+    assert "You predicted 70, it was 20" in learn(tmp_path, "q")[0]
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {"measured": None, "knob": 2},
+        {"measured": {}, "knob": 2},
+        {"measured": {"many": 20}, "knob": 2},
+        {"measured": {"much": None}, "knob": 2},
+        {"measured": {"much": "20"}, "knob": 2},
+        {"measured": [20], "knob": 2},
+        {"measured": {"much": float("nan")}, "knob": 2},
+        {"measured": {"much": 20}},
+        {"measured": {"much": 20}, "knob": "two"},
+        {"measured": {"much": 20}, "knob": 2, "answered": "all"},
+    ],
+)
+def test_what_an_earlier_version_has_kept_is_measured_anew(tmp_path: Path, kept: Any) -> None:
+    Progress(tmp_path).keep(1, {"predicted": 5, "answered": 1, "passed": True} | kept)
+    seen, _ = learn(tmp_path, "", "20", "n")
+    assert seen.count("of an earlier version: it is measured anew") == 1
+    assert "we go on where you left" not in seen
+    assert "Predict first" not in seen
+    assert "You predicted 5, it was 20" in seen
+    assert "Right." in seen
+    assert "earlier version" not in learn(tmp_path, "q")[0]
+
+
+@pytest.mark.parametrize("predicted", [None, "many", [5], float("nan")])
+def test_a_prediction_that_is_no_number_is_asked_again(tmp_path: Path, predicted: Any) -> None:
+    Progress(tmp_path).keep(1, {"predicted": predicted, "measured": {"much": 20}, "knob": 2})
+    seen, _ = learn(tmp_path, "5", "q")
+    assert "Predict first" in seen
+    assert "You predicted 5, it was 20" in seen
+
+
+@pytest.mark.parametrize("number", LABS)
+def test_every_lab_does_without_values_of_another_shape(tmp_path: Path, number: int) -> None:
+    def leave(*_: Any) -> Any:
+        raise Left
+
+    asked = replace(LABS[number], measure=leave, is_timed=False)
+    measured: Any
+    for measured in (None, {}, [], {"near": None}, [{}]):
+        Progress(tmp_path).keep(number, {"predicted": 5, "knob": asked.knob.default, "measured": measured})
+        assert "it is measured anew" in learn(tmp_path, of=asked)[0]
+
+
+def test_after_the_last_lab_there_is_no_next(tmp_path: Path) -> None:
+    seen, goes_on = learn(tmp_path, "5", "", "20", "y", is_last=True)
+    assert "Lab 1 is passed." in seen
+    assert "next lab" not in seen
+    assert not goes_on
+
+
+def test_who_interrupts_is_told_the_lab_they_are_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    second = replace(lab(), number=2, measure=interrupted)
+    monkeypatch.setattr(labs_main, "LABS", {1: lab(), 2: second})
+    lines = iter(("5", "", "20", "y", "5"))
+    monkeypatch.setattr("builtins.input", lambda _: next(lines))
+    assert main(["--n", "1", "--run-dir", str(tmp_path)]) == 130
+    assert "`make lab N=2` goes on where you were" in capsys.readouterr().err
+
+
+def test_a_folder_that_nobody_can_write_to_is_told_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["--n", "1", "--run-dir", str(tmp_path / "file")]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("lab: ")
+    assert str(tmp_path / "file") in told
+    assert told.count("\n") == 1
+
+
 def test_a_task_is_tried_until_it_is_done(tmp_path: Path) -> None:
     verdicts = iter((Verdict(False, "still wrong"), Verdict(True, "it holds")))
     task = Task(
@@ -138,8 +335,11 @@ def test_a_task_is_tried_until_it_is_done(tmp_path: Path) -> None:
         hints=("look there",),
         solutions="solutions",
     )
-    seen, _ = learn(tmp_path, "5", "", "20", "h", "s", "", "", "n", task=task)
-    order = ["mend it", "look there", "See solutions/", "Not yet. still wrong", "Done. it holds", "is passed"]
+    seen, _ = learn(tmp_path, "5", "", "20", "H", "S", "try", "", "", "n", task=task)
+    order = [
+        *("mend it", "look there", "See solutions/", "Enter alone tries your copy; or type h, s or q."),
+        *("Not yet. still wrong", "Done. it holds", "is passed"),
+    ]
     places = [seen.index(each) for each in order]
     assert places == sorted(places)
 

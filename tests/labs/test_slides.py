@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from loadtests.labs import freshness
 from loadtests.labs.__main__ import LABS
-from loadtests.labs.handouts import slides
+from loadtests.labs.handouts import sheet, slides
 from loadtests.labs.handouts.notes import notes
 from loadtests.labs.progress import Progress
 from tests.browser import chromium
@@ -238,6 +238,28 @@ def test_what_is_left_out_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[
     told = capsys.readouterr()
     assert "lab 3 can't be shown" in told.err
     assert slides.FILE in told.out
+
+
+def test_a_name_that_is_none_is_told_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LAB_USER", "Ada L")
+    for program, name in ((slides, "slides"), (sheet, "sheet")):
+        assert program.main([]) == 1
+        told = capsys.readouterr().err
+        assert told.startswith(f"{name}: LAB_USER=Ada L: up to 20")
+        assert told.count("\n") == 1
+
+
+def test_a_folder_that_nobody_can_write_to_is_told_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    for program, name in ((slides, "slides"), (sheet, "sheet")):
+        assert program.main(["--folder", str(tmp_path / "file")]) == 1
+        told = capsys.readouterr().err
+        assert told.startswith(f"{name}: ")
+        assert told.count("\n") == 1
 
 
 def test_no_address_is_in_it_but_in_the_words_of_the_library() -> None:

@@ -1,56 +1,236 @@
 """What a learner has mended or built is tried, and told from what is not done yet."""
 
-import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from loadtests.bootstrap import ROOT
 from loadtests.labs import own, race
+from loadtests.labs.lab import Verdict
 from loadtests.stack import Stack
+from tests.conftest import Install, free_settings
 from tests.labs.benches import SharedBench
 
-SOLUTIONS = ROOT / "workshop" / "solutions" / "lab-2"
+SOLUTIONS = ROOT / "workshop" / "solutions"
+READ = "select(Issue).where(Issue.fingerprint == event.fingerprint)"
+"""How the original looks for the row."""
+IN_ONE_PROCESS = """
+
+import threading
+
+alone = threading.Lock()
+raced = ingest
 
 
-@pytest.mark.parametrize(
-    "name", ["original", "upsert", "for_update", "compare", "broken", "torn", "lock_only", "silent"]
-)
-def test_lab_2_knows_a_copy_that_is_mended(stack: Stack, tmp_path: Path, name: str) -> None:
-    bench = SharedBench(tmp_path, stack)
-    copy = race.mine(bench)
-    assert copy.read_text() == race.ORIGINAL.read_text()
-    if name == "broken":
-        copy.write_text("import what_nobody_has")
-    elif name == "torn":
-        copy.write_text("\nissue.times_seen +== 1\n")
-    elif name == "lock_only":
-        read = "select(Issue).where(Issue.fingerprint == event.fingerprint)"
-        assert read in copy.read_text()
-        copy.write_text(copy.read_text().replace(read, f"{read}.with_for_update()"))
-    elif name != "original":
-        shutil.copy(SOLUTIONS / ("for_update.py" if name == "silent" else f"{name}.py"), copy)
-    if name == "silent":  # who comes second is told that it was counted
-        copy.write_text(copy.read_text().replace("return False", "return True"))
-    verdict = race.verify(bench)
-    assert verdict.is_done is (name in ("upsert", "for_update", "compare")), verdict.why
-    assert ("does not start" in verdict.why) is (name == "broken")
-    assert ("ingest.py, line 2: invalid syntax" in verdict.why) is (name == "torn")
-    assert ("answers were not 200" in verdict.why) is (name == "lock_only")
+def ingest(*arguments):
+    with alone:
+        return raced(*arguments)
+"""
+WITHOUT_FIRST_SEEN = "        first_seen=seen_at,\n"
+NO_SUCH_COLUMN = """
+
+from sqlalchemy import text
+
+
+def add(session, *_):
+    session.execute(text("UPDATE issues SET seen = seen + 1"))
+    return "saved"
+"""
+ENDLESS = """
+
+from sqlalchemy import update
+
+
+def ingest(engine, _, event):
+    with or_unavailable(), Session(engine) as session:
+        while not compared(session, event):
+            pass
+        session.commit()
+    return "saved"
+
+
+def compared(session, event):
+    seen = session.scalar(select(Issue.times_seen).where(Issue.fingerprint == event.fingerprint))
+    if seen is None:
+        digest(session, event)
+        return True
+    same = Issue.fingerprint == event.fingerprint, Issue.times_seen == seen
+    statement = update(Issue).where(*same).values(times_seen=seen + 1, last_seen=now())
+    return session.connection().execute(statement).rowcount == 1
+"""
+
+
+@pytest.fixture(scope="module")
+def two(install: Install) -> Iterator[Stack]:
+    """A stack of twins with two processes each."""
+    settings = free_settings().model_copy(update={"workers": race.PROCESSES})
+    with (
+        tempfile.TemporaryDirectory(prefix="twins-") as folder,
+        Stack(install(Path(folder)), settings) as private,
+    ):
+        private.start("mysql", "redis")
+        yield private
+
+
+def edited(name: str) -> str:
+    """Return what a learner has made of the copy."""
+    original = race.ORIGINAL.read_text()
+    made = {
+        "original": original,
+        "broken": "import what_nobody_has",
+        "torn": "\nissue.times_seen +== 1\n",
+        "lock_only": replaced(original, READ, f"{READ}.with_for_update()"),
+        # Who comes second is told that it was counted.
+        "silent": replaced(solution("for_update"), "return False", "return True"),
+        "in_one_process": original + IN_ONE_PROCESS,
+        "without_first_seen": replaced(solution("upsert"), WITHOUT_FIRST_SEEN, ""),
+        "no_such_column": original + NO_SUCH_COLUMN,
+        "endless": original + ENDLESS,
+    }
+    return made[name] if name in made else solution(name)
+
+
+def replaced(text: str, old: str, new: str) -> str:
+    assert old in text
+    return text.replace(old, new)
+
+
+def solution(name: str) -> str:
+    return (SOLUTIONS / "lab-2" / f"{name}.py").read_text()
 
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("skeleton", "0 are counted"), ("broken", "It does not answer"), ("solution", "it is faster")],
+    [
+        ("original", "counts are still lost. There are 2 processes"),
+        ("in_one_process", "There are 2 processes, and each has for itself what Python holds"),
+        ("lock_only", "answers were not 200. Two first events still race"),
+        ("silent", "counts are still lost"),
+        ("broken", "does not start"),
+        ("torn", "ingest.py, line 2: invalid syntax"),
+        ("without_first_seen", "The log's last error: pymysql.err.OperationalError: (1364, \"Field 'first_"),
+        ("no_such_column", "OperationalError: (1054"),
+        ("endless", "sees the same picture. Commit or roll back before you try again"),
+    ],
+)
+def test_lab_2_knows_a_copy_that_is_not_mended(
+    two: Stack, tmp_path: Path, name: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if name == "endless":
+        monkeypatch.setattr(race, "PATIENCE", 2.0)
+    verdict = tried(two, tmp_path, name)
+    assert not verdict.is_done, verdict.why
+    assert told in verdict.why
+
+
+@pytest.mark.parametrize("name", ["upsert", "for_update", "compare"])
+def test_lab_2_knows_a_copy_that_is_mended(two: Stack, tmp_path: Path, name: str) -> None:
+    verdict = tried(two, tmp_path, name)
+    assert verdict.is_done, verdict.why
+
+
+def tried(stack: Stack, folder: Path, name: str) -> Verdict:
+    bench = SharedBench(folder, stack)
+    copy = race.mine(bench)
+    assert copy.read_text() == race.ORIGINAL.read_text()
+    copy.write_text(edited(name))
+    return race.verify(bench)
+
+
+IN_MEMORY = """
+from collections import Counter
+from threading import Lock
+
+from shared.answer import iso
+from shared.listing import IssueView
+
+counts = Counter()
+alone = Lock()
+
+
+def keep(event):
+    with alone:
+        counts[event.fingerprint] += 1
+
+
+def one(_, fingerprint):
+    if not counts[fingerprint]:
+        raise Refused(404, "There is no issue with this fingerprint")
+    moment = iso(now())
+    return IssueView(
+        fingerprint=fingerprint, service="default", message="m", stackTrace=None,
+        times_seen=counts[fingerprint], first_seen=moment, last_seen=moment,
+    )
+"""
+FAILING = """
+
+def keep(event):
+    if event.message.startswith("lab 10"):
+        raise RuntimeError("I have no room")
+"""
+SPEECHLESS = """
+
+def keep(event):
+    if event.message.startswith("lab 10"):
+        import os
+        os._exit(1)
+"""
+OTHER_FORM = """
+
+def one(_, fingerprint):
+    return Dependencies(mysql=mysql_health(engine, True))
+"""
+UNCHECKED = """
+
+def check_head(*_):
+    pass
+"""
+RUN = "\napp.run("
+
+
+ADDED = {
+    "in memory": IN_MEMORY,
+    "failing": FAILING,
+    "speechless": SPEECHLESS,
+    "other form": OTHER_FORM,
+    "unchecked": UNCHECKED,
+}
+"""To the skeleton, by learners who are not done."""
+
+
+def third(name: str) -> str:
+    """Return what a learner has made of the skeleton."""
+    match name:
+        case "skeleton":
+            return own.SKELETON.read_text()
+        case "broken":
+            return "no Python"
+        case "solution":
+            return (SOLUTIONS / "lab-10" / "third.py").read_text()
+        case _:
+            return replaced(own.SKELETON.read_text(), RUN, f"{ADDED[name]}\n{RUN}")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("skeleton", "0 are counted. At the end of the load it was killed"),
+        ("in memory", "0 are counted. At the end of the load it was killed"),
+        ("broken", "It does not answer. Its log:"),
+        ("unchecked", "should be 415"),
+        ("failing", "RuntimeError: I have no room"),
+        ("speechless", "had no answer ("),
+        ("other form", "answered 200 in another form, "),
+        ("solution", "it is faster"),
+    ],
 )
 def test_lab_10_knows_a_twin_that_counts(stack: Stack, tmp_path: Path, name: str, told: str) -> None:
     bench = SharedBench(tmp_path, stack)
     copy = own.mine(bench)
     assert copy.read_text() == own.SKELETON.read_text()
-    if name == "broken":
-        copy.write_text("no Python")
-    elif name == "solution":
-        shutil.copy(ROOT / "workshop" / "solutions" / "lab-10" / "third.py", copy)
+    copy.write_text(third(name))
     verdict = own.verify(bench)
     assert told in verdict.why
     assert verdict.is_done is (name == "solution")

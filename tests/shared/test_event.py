@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadtests.trial.cases import BAD_EVENTS, BAD_MEDIA_TYPES, GOOD_MEDIA_TYPES
 from shared.answer import Refused
 from shared.event import MAX_BODY, MAX_PROBLEMS, MAX_STACK_TRACE, check_head, cut_in_the_middle, parse
-from tests.contract.cases import BAD_EVENTS, BAD_MEDIA_TYPES, GOOD_MEDIA_TYPES
 
 MARK = re.compile(r"\n\.\.\. (\d+) bytes cut \.\.\.\n")
 LONG = st.builds(

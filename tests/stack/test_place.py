@@ -31,7 +31,7 @@ from pathlib import Path
 from loadtests.stack.place import place_of_learner
 
 with place_of_learner(Path(sys.argv[1])) as place:
-    print(min(place.ports.values()), flush=True)
+    print(min(place.ports.values(), default=0), flush=True)
     sys.stdin.read()
 """
 
@@ -63,7 +63,7 @@ def first_port(process: "subprocess.Popen[str]") -> int:
 def test_without_a_name_all_is_as_the_settings_say(run_dir: Path) -> None:
     with place_of_learner(run_dir) as found:
         assert found == Place(run_dir, {})
-    assert list(run_dir.iterdir()) == []
+    assert [path.name for path in run_dir.iterdir()] == ["workshop"]
     assert typed("make lab N=3") == "make lab N=3"
 
 
@@ -122,20 +122,51 @@ def test_when_no_ports_are_left_it_is_said(run_dir: Path, ada: None, monkeypatch
         pass
 
 
-def test_a_learner_is_at_one_place_at_a_time_and_a_killed_one_leaves_it(run_dir: Path, ada: None) -> None:
-    there = stay(run_dir, "ada")
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("ada", r"^ada is at work already \(pid {}\)"),
+        ("", r"^another lab or demo is at work here already \(pid {}\)"),
+    ],
+)
+def test_a_learner_is_at_one_place_at_a_time_and_a_killed_one_leaves_it(
+    run_dir: Path, ada: None, monkeypatch: pytest.MonkeyPatch, name: str, told: str
+) -> None:
+    monkeypatch.setenv(LAB_USER, name)
+    there = stay(run_dir, name)
     try:
         first = first_port(there)
-        told = rf"^ada is at work already \(pid {there.pid}\)"
-        with pytest.raises(StackError, match=told), place_of_learner(run_dir):
+        with pytest.raises(StackError, match=told.format(there.pid)) as refused, place_of_learner(run_dir):
             pass
+        assert "make down" not in str(refused.value)
+        assert (f"{LAB_USER}=name" in str(refused.value)) is (name == "")
         there.send_signal(signal.SIGKILL)
         there.wait()
         with place_of_learner(run_dir) as found:
-            assert min(found.ports.values()) == first
+            assert min(found.ports.values(), default=0) == first
     finally:
         there.kill()
         there.communicate()
+
+
+def test_who_has_a_name_may_be_beside_one_without(run_dir: Path, ada: None) -> None:
+    there = stay(run_dir, "")
+    try:
+        assert first_port(there) == 0
+        with place_of_learner(run_dir) as found:
+            assert found.run_dir != run_dir
+    finally:
+        there.communicate()
+
+
+def test_a_folder_that_is_made_is_for_its_owner_alone(run_dir: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        with place_of_learner(run_dir / "run"):
+            pass
+    finally:
+        os.umask(before)
+    assert [path.name for path in (run_dir, *run_dir.rglob("*")) if path.stat().st_mode & 0o077] == []
 
 
 @pytest.mark.parametrize(("given", "name"), [("ada", "ada"), ("Ada", "ada"), ("a-1_b", "a-1_b"), ("", None)])

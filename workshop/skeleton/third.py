@@ -9,7 +9,7 @@ from flask import Flask, Response, request
 
 from shared.answer import JSON, Refused, acknowledged, now, success
 from shared.db import create_tables, make_engine, ping
-from shared.event import PATH, Event, parse
+from shared.event import PATH, Event, check_head, decoded, parse
 from shared.health import Dependencies, Health, mysql_health
 from shared.listing import one, page, parse_query
 from shared.settings import load
@@ -24,9 +24,16 @@ def keep(event: Event) -> None:
     """Yours: when this returns, the event is on a disk and will be counted, once, whoever else is here."""
 
 
+def read() -> Event:
+    """All of the body comes first: who still sends it does not see an answer."""
+    body, head = request.get_data(), request.headers
+    check_head(head.get("Content-Type"), head.get("Content-Length"), head.get("Content-Encoding"))
+    return parse(decoded(body, head.get("Content-Encoding")))
+
+
 @app.post(PATH)
 def log_event() -> Response:
-    keep(parse(request.get_data()))
+    keep(read())
     return Response(acknowledged("saved", now()), mimetype=JSON)
 
 

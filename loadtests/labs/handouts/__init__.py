@@ -10,7 +10,7 @@ from loadtests.trial.options import MakeParser
 
 
 def folder(program: str, arguments: Sequence[str] | None) -> Path:
-    """Return where progress is read, and where what is made goes."""
+    """Return where progress is read, and where what is made goes. Raises StackError."""
     parser: argparse.ArgumentParser = MakeParser(prog=program)
     own = folder_of_learner(run_folder()) / WORKSHOP
     parser.add_argument("--folder", type=Path, default=own, help="of progress.json, and of what is made")

@@ -12,6 +12,7 @@ from loadtests.bootstrap import ROOT
 from loadtests.labs.handouts import folder
 from loadtests.labs.handouts.chromium import NotPrinted, to_pdf
 from loadtests.load.files import write_whole
+from loadtests.stack import StackError
 
 FILE = "sheet.pdf"
 SOURCE = ROOT / "workshop" / "sheet.md"
@@ -36,13 +37,16 @@ def _nothing(*_: object) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    path = folder("sheet", arguments) / FILE
-    page = path.with_suffix(".html")
-    write_whole(page, to_html(SOURCE.read_text(encoding="utf-8")))
     try:
+        path = folder("sheet", arguments) / FILE
+        page = path.with_suffix(".html")
+        write_whole(page, to_html(SOURCE.read_text(encoding="utf-8")))
         to_pdf(page, path)
     except NotPrinted as error:
         print(f"sheet: {error}\nOr print {os.path.relpath(page)} from any other browser.", file=sys.stderr)
+        return FAILED
+    except (StackError, OSError) as error:
+        print(f"sheet: {error}", file=sys.stderr)
         return FAILED
     print(f"Written: {os.path.relpath(path)}")
     return 0

@@ -21,10 +21,12 @@ from loadtests.labs.lab import Lab, Measured
 from loadtests.labs.progress import Progress
 from loadtests.load.files import write_whole
 from loadtests.load.subjects import ASYNC, NAIVE, SUBJECTS
+from loadtests.stack import StackError
 
 FILE = "slides.html"
 TEACHER = ROOT / "workshop" / "teacher.md"
 HERE = Path(__file__).parent
+FAILED = 1
 STYLES = (*("vendor/reset.css", "vendor/reveal.css", "vendor/serif.css"), "slides.css")
 SCRIPTS = ("vendor/reveal.js", "vendor/notes.js", "slides.js")
 
@@ -95,9 +97,13 @@ def short(value: float) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    where = folder("slides", arguments)
-    path = where / FILE
-    write_whole(path, render(Progress(where), LABS.values(), TEACHER.read_text(encoding="utf-8")))
+    try:
+        where = folder("slides", arguments)
+        path = where / FILE
+        write_whole(path, render(Progress(where), LABS.values(), TEACHER.read_text(encoding="utf-8")))
+    except (StackError, OSError) as error:
+        print(f"slides: {error}", file=sys.stderr)
+        return FAILED
     print(f"Written: {os.path.relpath(path)}. Open it in a browser; S shows what to say, F fills the screen.")
     return 0
 

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.mysql import insert
 
 from shared.answer import JSON, Refused, acknowledged, now, success, unavailable
 from shared.db import create_tables, make_engine, ping
-from shared.event import PATH, Event, parse
+from shared.event import PATH, Event, check_head, decoded, parse
 from shared.health import Dependencies, Health, mysql_health
 from shared.listing import one, page, parse_query
 from shared.model import Issue
@@ -81,9 +81,16 @@ def keep(event: Event) -> None:
         raise unavailable("The event was not kept") from waiting.error
 
 
+def read() -> Event:
+    """All of the body comes first: who still sends it does not see an answer."""
+    body, head = request.get_data(), request.headers
+    check_head(head.get("Content-Type"), head.get("Content-Length"), head.get("Content-Encoding"))
+    return parse(decoded(body, head.get("Content-Encoding")))
+
+
 @app.post(PATH)
 def log_event() -> Response:
-    keep(parse(request.get_data()))
+    keep(read())
     return Response(acknowledged("saved", now()), mimetype=JSON)
 
 

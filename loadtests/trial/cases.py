@@ -1,4 +1,4 @@
-"""Bad requests, each with its answer: the contract's tests and the comparison of the twins share them."""
+"""Bad requests, each with its answer: for the contract's tests, the comparison of the twins, and lab 10."""
 
 from base64 import urlsafe_b64encode
 
