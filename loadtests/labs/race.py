@@ -38,8 +38,8 @@ ROUNDS_ON_ONE = 4
 PROCESSES = 2
 """Of the learner's copy: with one, a lock of Python's would do."""
 APART = f"There are {PROCESSES} processes, and each has for itself what Python holds: a lock, a count."
-PATIENCE = 10.0
-"""Seconds that a client waits for an answer: on one row all commit one after the other, and not for long."""
+PATIENCE = 15.0
+"""Seconds that a client waits for an answer: on one row all commit one after the other, which takes less."""
 
 
 class Move(TypedDict):
@@ -187,6 +187,8 @@ def verify(bench: Bench) -> Verdict:
             found = _raced(stack, CLIENTS, path)
         except SyntaxError as error:  # the server's own words would be about an import
             return Verdict(False, f"{path.name}, line {error.lineno}: {error.msg}.")
+        except ValueError as error:
+            return Verdict(False, f"{path.name} can't be read: {error}.")
         except StackError as error:
             return Verdict(False, f"Your copy does not start:\n{error}")
     return _judged(found, stack.log_path(NAIVE))

@@ -81,6 +81,7 @@ def edited(name: str) -> str:
         "original": original,
         "broken": "import what_nobody_has",
         "torn": "\nissue.times_seen +== 1\n",
+        "latin": "# wie üblich\n",
         "lock_only": replaced(original, READ, f"{READ}.with_for_update()"),
         # Who comes second is told that it was counted.
         "silent": replaced(solution("for_update"), "return False", "return True"),
@@ -110,6 +111,7 @@ def solution(name: str) -> str:
         ("silent", "counts are still lost"),
         ("broken", "does not start"),
         ("torn", "ingest.py, line 2: invalid syntax"),
+        ("latin", "ingest.py can't be read: 'utf-8' codec"),
         ("without_first_seen", "The log's last error: pymysql.err.OperationalError: (1364, \"Field 'first_"),
         ("no_such_column", "OperationalError: (1054"),
         ("endless", "sees the same picture. Commit or roll back before you try again"),
@@ -135,7 +137,7 @@ def tried(stack: Stack, folder: Path, name: str) -> Verdict:
     bench = SharedBench(folder, stack)
     copy = race.mine(bench)
     assert copy.read_text() == race.ORIGINAL.read_text()
-    copy.write_text(edited(name))
+    copy.write_bytes(edited(name).encode("latin-1"))
     return race.verify(bench)
 
 
