@@ -136,10 +136,8 @@ def _judged(url: str, answers: Answers, naive: float) -> Verdict:
             "killed, and started again: what it has in its own memory, or would write later, is gone then. "
             f"Answer when MySQL has it. {speed}",
         )
-    if counted > acknowledged:
-        return Verdict(
-            False, f"{acknowledged:,} events were acknowledged, and {counted:,} are counted. {speed}"
-        )
+    if counted > (sent := answers.statuses.total()):
+        return Verdict(False, f"{sent:,} events were sent, and {counted:,} are counted. {speed}")
     if answers.rate <= naive:
         return Verdict(False, f"Every event is counted. {speed}")
     return Verdict(True, f"Every event is counted, after a kill too, and it is faster. {speed}")

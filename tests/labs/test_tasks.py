@@ -184,6 +184,13 @@ OTHER_FORM = """
 def one(_, fingerprint):
     return Dependencies(mysql=mysql_health(engine, True))
 """
+TWICE = """
+
+def one(_, fingerprint):
+    issue = listing.one(engine, fingerprint)
+    issue.times_seen *= 2
+    return issue
+"""
 UNCHECKED = """
 
 def check_head(*_):
@@ -204,13 +211,16 @@ ADDED = {
 
 def third(name: str) -> str:
     """Return what a learner has made of the skeleton."""
+    done = (SOLUTIONS / "lab-10" / "third.py").read_text()
     match name:
         case "skeleton":
             return own.SKELETON.read_text()
         case "broken":
             return "no Python"
         case "solution":
-            return (SOLUTIONS / "lab-10" / "third.py").read_text()
+            return done
+        case "twice":
+            return replaced(done, RUN, f"\nfrom shared import listing\n{TWICE}\n{RUN}")
         case _:
             return replaced(own.SKELETON.read_text(), RUN, f"{ADDED[name]}\n{RUN}")
 
@@ -225,6 +235,7 @@ def third(name: str) -> str:
         ("failing", "RuntimeError: I have no room"),
         ("speechless", "had no answer ("),
         ("other form", "answered 200 in another form, "),
+        ("twice", "events were sent, and "),
         ("solution", "it is faster"),
     ],
 )
