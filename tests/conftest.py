@@ -17,6 +17,7 @@ from rq import Queue
 from sqlalchemy import Engine
 
 from async_dedup.digest import digest_queue
+from loadtests.bootstrap import ROOT
 from loadtests.stack import Stack
 from loadtests.stack.servers import MySQL
 from shared.db import make_background_engine
@@ -38,6 +39,25 @@ WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 Install = Callable[[Path], Path]
 URL_FIXTURES = {"naive_sync": "naive_url", "async_dedup": "async_url"}
+
+
+LONG = (
+    *(
+        "labs/test_experiments",
+        "studies/test_faults",
+        "test_bench",
+        "studies/test_throttle",
+        "labs/test_tasks",
+    ),
+    *("stack/test_stack", "stack/test_surroundings", "test_demo", "report/test_page", "trial/test_trial"),
+    *("test_locustfile", "shared/test_metrics", "faults/test_clocks", "studies/test_endurance"),
+)
+"""Files that take more than half a minute: they begin first, so that nobody waits for one of them alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {ROOT / "tests" / f"{name}.py": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path, len(LONG)))
 
 
 def is_free(port: int) -> bool:
