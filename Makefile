@@ -145,7 +145,7 @@ compose-down: ## remove the containers and their data
 	@docker compose --profile load --profile bench down --volumes
 
 test: setup-dev ## run the tests
-	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder
+	@$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 check: setup-dev ## check format, lint, types, who imports whom, and known vulnerabilities
 	@$(RUN) ruff format --check .
