@@ -43,11 +43,15 @@ class Framing(HttpToolsProtocol):
 
     def _go_on(self) -> None:
         """Parse no further than to a request that has to wait: each costs fifty times its bytes."""
-        while self.rest and not self.pipeline and not self._taking:
+        if self._taking:
+            return  # an answer given at once: whoever takes goes on
+        while self.rest and not self.pipeline:
             piece, self.rest = self.rest[:PIECE], self.rest[PIECE:]
             self._take(piece)
         if self.rest:
             self.flow.pause_reading()
+        else:
+            self.flow.resume_reading()
 
     def _take(self, data: bytes) -> None:
         self._quiet += len(data)
