@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError, from_json, to_json
 
 from shared.answer import Problem, Refused
 from shared.fingerprint import DEFAULT_SERVICE, fingerprint
+from shared.head import is_length
 
 PATH = "/api/v1/errors/log"
 MAX_MESSAGE = 500
@@ -122,7 +123,7 @@ def check_head(
         raise Refused(
             415, "Content-Encoding must be gzip or identity", headers={"Accept-Encoding": "gzip, identity"}
         )
-    if content_length and content_length.isdigit() and int(content_length) > MAX_BODY:
+    if content_length and is_length(content_length) and int(content_length) > MAX_BODY:
         raise too_large()
 
 

@@ -109,6 +109,17 @@ def test_both_ways_give_the_same_answer(async_url: str, body: bytes) -> None:
     assert short == long
 
 
+@pytest.mark.parametrize("digits", [20, 21, 4_300, 4_301, 9_000])
+def test_a_length_with_zeros_in_front_gets_the_same_answer_both_ways(async_url: str, digits: int) -> None:
+    """Python makes no number of more than 4,300 digits; nobody needs more than 20."""
+    start = head(JSON, f"Content-Length: {2:0{digits}}")
+    short, long = (answer_to(async_url, start[:-2] + more + b"\r\n{}") for more in (b"", b"X: a\r\nX: b\r\n"))
+    assert short == long
+    assert short[2]["message"] == (
+        "The event is not valid" if digits == 20 else "The request is not valid HTTP"
+    )
+
+
 def answer_to(url: str, sent: bytes) -> tuple[int, list[str], dict[str, object]]:
     """Its status, its headers, and its body but for the time."""
     with client.connect(url) as connection:

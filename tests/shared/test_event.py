@@ -145,3 +145,9 @@ def test_a_body_announced_too_large_does_not_pass() -> None:
     with pytest.raises(Refused) as refused:
         check_head("application/json", str(MAX_BODY + 1))
     assert refused.value.status == 413
+
+
+@pytest.mark.parametrize("length", ["", "x", "-1", "\xb2", "0" * 5_000, "9" * 5_000])
+def test_a_length_that_is_none_is_not_told_here(length: str) -> None:
+    """Whoever reads the body counts it."""
+    check_head("application/json", length)
