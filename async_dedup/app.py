@@ -15,7 +15,7 @@ from async_dedup import docs, services
 from async_dedup.buffer import Buffer
 from async_dedup.connection import SPARE_DESCRIPTORS, Connection
 from async_dedup.digest import digest_queue, enqueue_digest
-from async_dedup.dispatch import ERRORS, HotPathAPI, answer_error, read_body, read_head
+from async_dedup.dispatch import ERRORS, HotPathAPI, answer_error, apart, read_body, read_head
 from async_dedup.group_buffer import GroupBuffer
 from async_dedup.ingest import Ingest
 from async_dedup.known import Lookup
@@ -92,7 +92,7 @@ def create_app() -> FastAPI:
         kept_at = await ingest(parse(body))
         return Response(answer_body("queued", kept_at), media_type=JSON)
 
-    # The routes below are plain functions: FastAPI runs them in threads, so they may block.
+    # The routes below are plain functions: FastAPI runs them in threads, 40 at a time, so they may block.
 
     @app.get("/api/v1/errors", **docs.LIST_ISSUES)
     def list_issues(request: Request) -> Response:
@@ -111,11 +111,13 @@ def create_app() -> FastAPI:
         return Response(success(services.view(limits, buffer)), media_type=JSON)
 
     @app.get("/api/v1/health", **docs.HEALTH)
+    @apart
     def health() -> Response:
         mysql = mysql_health(engine, ping(settings))
         return Response(success(check_health(mysql, buffer, stores)), media_type=JSON)
 
     @app.get("/api/v1/ready", **docs.READY)
+    @apart
     def ready() -> Response:
         if reasons := reasons_not_ready(buffer, stores, settings):
             raise unavailable(reasons)
@@ -124,6 +126,7 @@ def create_app() -> FastAPI:
     if settings.show_metrics:
 
         @app.get("/metrics", **docs.METRICS)
+        @apart
         def show_metrics() -> Response:
             with contextlib.suppress(RedisError):  # the rest of the metrics is worth more without Redis
                 observe(buffer.state(), settings.flush_interval)

@@ -4,6 +4,7 @@ import asyncio
 import resource
 from typing import Any, cast
 
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from async_dedup.deadlines import sweep_of
@@ -36,7 +37,7 @@ class Connection(Framing):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.flow = Flow(transport, lambda: bool(self.pipeline or self.rest))
+        self.flow = Flow(transport, self._is_full)
         sweep_of(self.loop).add(self, self.loop.time())
         if len(self.connections) > resource.getrlimit(resource.RLIMIT_NOFILE)[0] - self.spare_descriptors:
             self.ended = True
@@ -46,6 +47,14 @@ class Connection(Framing):
     def connection_lost(self, exc: Exception | None) -> None:
         sweep_of(self.loop).discard(self)
         super().connection_lost(exc)
+
+    def _is_full(self) -> bool:
+        """Whether more has come than is asked for: requests that wait, or a body that nobody reads."""
+        if self.lingering:
+            return False
+        cycle = self.cycle
+        is_unread = cycle is not None and not cycle.response_complete and len(cycle.body) > HIGH_WATER_LIMIT
+        return bool(self.pipeline or self.rest or is_unread)
 
     def prepare_cycle(self) -> None:
         """Its end is a lingering one; and HTTP/1.0 may keep its connection, which uvicorn never allows."""
@@ -102,9 +111,10 @@ class Connection(Framing):
             self._start_asgi_task(*self.pipeline.pop())
         elif self.ended:
             self._say_last_word()
-        elif self.rest:
+        if self.rest:
             self._go_on()
-        self.flow.resume_reading()
+        else:
+            self.flow.resume_reading()
 
     def linger(self) -> None:
         """Nothing more is sent; the client may still be sending, and must not lose its answer over it."""
@@ -133,21 +143,20 @@ class Connection(Framing):
 
     def waits_for(self) -> tuple[object, float] | None:
         """Return what the client has to do next, and in how many seconds."""
-        unsent = self.transport.get_write_buffer_size()
-        if self.lingering:
-            return ("end", unsent), LINGER_SECONDS
-        if self.flow.write_paused:
+        if unsent := self.transport.get_write_buffer_size():
             return ("read", unsent), UNREAD_SECONDS
-        if self.partial and not self.flow.read_paused:
+        if self.lingering:
+            return "end", LINGER_SECONDS
+        if self.partial and not (self.flow.read_paused and self.is_owing()):
             return ("send", self.requests, self.is_in_body), BODY_SECONDS if self.is_in_body else HEAD_SECONDS
         if self.partial or self.is_owing():
             return None
         return ("ask", self.requests), self.timeout_keep_alive if self.requests else HEAD_SECONDS
 
     def expire(self) -> None:
-        if self.partial and not self.flow.write_paused:
-            self.refuse(too_slow())
-        elif self.lingering or self.flow.write_paused:
+        if self.lingering or self.transport.get_write_buffer_size():
             self.transport.abort()
+        elif self.partial:
+            self.refuse(too_slow())
         else:
             self.transport.close()

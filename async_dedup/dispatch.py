@@ -1,7 +1,10 @@
 """What stands between uvicorn and the routes: the watch, the error bodies, the reading of a request."""
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import wraps
 from http import HTTPStatus
 from time import perf_counter
 
@@ -21,6 +24,19 @@ Answer = Callable[[bytes | Exception], None]
 """Takes the body of a 200, JSON, or the reason for any other answer."""
 Hot = Callable[[bytes, Answer], None]
 """What an app does on the short way: takes a request's body, and answers now or later; or raises."""
+
+
+APART = ThreadPoolExecutor(8, "apart")
+
+
+def apart(route: Callable[[], Response]) -> Callable[[], Awaitable[Response]]:
+    """Run it in threads that no other route takes: where lists wait for MySQL, health and metrics say so."""
+
+    @wraps(route)
+    async def run() -> Response:
+        return await asyncio.get_running_loop().run_in_executor(APART, route)
+
+    return run
 
 
 class HotPathAPI(FastAPI):

@@ -6,7 +6,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from shared.answer import Refused
-from shared.head import MAX_HEAD, check_request, head_too_large, not_http
+from shared.head import MAX_HEAD, check_request, head_too_large, not_http, origin_form
 
 PIECE = MAX_HEAD
 """Bytes of a packet that are parsed at once: a request that waits for another costs fifty times its own."""
@@ -43,11 +43,15 @@ class Framing(HttpToolsProtocol):
 
     def _go_on(self) -> None:
         """Parse no further than to a request that has to wait: each costs fifty times its bytes."""
-        while self.rest and not self.pipeline and not self._taking:
+        if self._taking:
+            return  # an answer given at once: whoever takes goes on
+        while self.rest and not self.pipeline:
             piece, self.rest = self.rest[:PIECE], self.rest[PIECE:]
             self._take(piece)
         if self.rest:
             self.flow.pause_reading()
+        else:
+            self.flow.resume_reading()
 
     def _take(self, data: bytes) -> None:
         self._quiet += len(data)
@@ -112,12 +116,17 @@ class Framing(HttpToolsProtocol):
                 self._raise(head_too_large())
 
     def _check_head(self) -> None:
+        # In place, as the scope has the list: the parser takes the spaces behind a value for a part of it.
+        self.headers[:] = [(name, value.rstrip(b" \t")) for name, value in self.headers]
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers]
         method, url = self.parser.get_method().decode("latin-1"), self.url.decode("latin-1")
+        version = self.parser.get_http_version()
         try:
-            check_request(method, self.parser.get_http_version(), url, headers)
+            check_request(method, version, url, headers)
         except Refused as refused:
             self._raise(refused)
+        self.url = origin_form(url).encode("latin-1")
+        self.expect_100_continue = version == "1.1" and any(name == "expect" for name, _ in headers)
 
     def _raise(self, refused: Refused) -> None:
         self._reason = refused  # the parser tells only that something was raised
@@ -129,6 +138,9 @@ class Framing(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         if not self._upgrade:
+            # The parser refuses the others that decide; after this one it would drop whatever comes.
+            if any(name == b"connection" for name, _ in self.headers):
+                self._raise(not_http())
             self.message_is_whole()
             super().on_message_complete()
 

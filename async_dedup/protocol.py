@@ -22,6 +22,7 @@ from async_dedup.known import Lookup
 from shared import metrics
 from shared.answer import JSON, acknowledged
 from shared.event import PATH, parse
+from shared.head import MAX_DIGITS
 
 HOT_URL = PATH.encode()
 CONTENT_TYPE = JSON.encode()
@@ -102,6 +103,7 @@ class HotPathProtocol(Connection):
         return (
             headers.get(b"content-type") == CONTENT_TYPE
             and length.isdigit()
+            and len(length) <= MAX_DIGITS
             and int(length) <= HIGH_WATER_LIMIT
             and LONG_WAY.isdisjoint(headers)
             and len(headers) == len(self.headers)

@@ -16,25 +16,14 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from gunicorn.http.errors import (  # type: ignore[import-untyped]
-    ExpectationFailed,
-    LimitRequestHeaders,
-    ParseException,
-)
+from gunicorn.http.errors import LimitRequestHeaders, ParseException  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
 
 from naive_sync.arrival import Arrival
 from naive_sync.framing import BoundedParser
 from shared.answer import JSON, Refused, unavailable
-from shared.head import (
-    LINGER_BYTES,
-    LINGER_SECONDS,
-    ends,
-    expectation_failed,
-    head_too_large,
-    not_http,
-    too_slow,
-)
+from shared.event import MAX_BODY
+from shared.head import LINGER_BYTES, LINGER_SECONDS, ends, head_too_large, not_http, too_slow
 
 REQUEST_SECONDS = UNREAD_SECONDS = 10.0
 """For a request to come, in all, and for a client to take something of its answer."""
@@ -205,8 +194,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return goes_on
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
-        """To read what nobody wants would hold the thread."""
-        return not conn.parser.arrival.is_too_long and bool(super()._keepalive_after(conn, keepalive))
+        """What nobody has read of a body is no request. To wait for more of it would hold the thread."""
+        if not keepalive or conn.parser.arrival.is_too_long:
+            return False
+        return len(conn.parser.mesg.body.read(MAX_BODY + 1)) <= MAX_BODY
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         refused = _refused(exc)
@@ -236,8 +227,6 @@ def _refused(error: Exception) -> Refused | None:
             return error
         case LimitRequestHeaders():
             return head_too_large()
-        case ExpectationFailed():
-            return expectation_failed()
         case ParseException():
             return not_http()
         case _:

@@ -6,7 +6,6 @@ from threading import get_ident
 from time import perf_counter
 
 from flask import Flask, Response, g, request
-from gunicorn.http.errors import ParseException  # type: ignore[import-untyped]
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import BaseConverter
@@ -15,7 +14,7 @@ from shared import metrics
 from shared.answer import JSON, Refused
 from shared.event import MAX_BODY, check_head, decoded, too_large
 from shared.fingerprint import PATTERN
-from shared.head import body_ended, not_http, too_slow
+from shared.head import body_ended, too_slow
 
 
 class FingerprintConverter(BaseConverter):
@@ -47,8 +46,6 @@ def read_event() -> bytes:
         raise too_slow() from None
     except OSError:
         raise body_ended() from None
-    except ParseException:
-        raise not_http() from None
     if len(body) > MAX_BODY:
         raise too_large()
     if len(body) < (request.content_length or 0):

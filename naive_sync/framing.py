@@ -3,30 +3,35 @@
 Which requests are refused is `shared/head.py`'s rule, as in the async twin.
 """
 
+import re
 import socket
 import time
 from typing import Any
 
-from gunicorn.http.errors import LimitRequestHeaders  # type: ignore[import-untyped]
+from gunicorn.http.body import Body, ChunkedReader  # type: ignore[import-untyped]
+from gunicorn.http.errors import (  # type: ignore[import-untyped]
+    LimitRequestHeaders,
+    NoMoreData,
+    ParseException,
+)
 from gunicorn.http.message import Request  # type: ignore[import-untyped]
 from gunicorn.http.parser import RequestParser  # type: ignore[import-untyped]
 from gunicorn.http.unreader import SocketUnreader  # type: ignore[import-untyped]
 
 from naive_sync.arrival import Arrival
-from shared.head import MAX_HEAD, check_request, not_http
-
-MAX_LENGTH = 2**64 - 1
-"""Of a Content-Length, as the async twin's parser has it."""
-MAX_DIGITS = len(str(MAX_LENGTH))
+from naive_sync.chunks import Chunks
+from shared.event import MAX_BODY
+from shared.head import MAX_HEAD, check_request, not_http, too_slow
 
 
 class BoundedRequest(Request):  # type: ignore[misc]
     """Reads no more of a head than the contract allows, and trusts no header of a proxy."""
 
     headers: list[tuple[str, str]]
+    body: Any
     must_close: bool
-    _expected_100_continue: bool
     version: tuple[int, int]
+    _policy_expect_continue = False  # what may be expected is the contract's to say
 
     def parse(self, unreader: Any) -> bytes:
         head, skipped = bytearray(), 0
@@ -40,21 +45,37 @@ class BoundedRequest(Request):  # type: ignore[misc]
         unreader.unread(bytes(head))
         rest: bytes = super().parse(unreader)
         self._check()
-        self.max_buffer_headers = MAX_HEAD  # of trailers, from here on
         self.headers = [header for header in self.headers if header[0] != "UPGRADE"]  # we speak nothing else
-        if unreader.continued:
-            self._expected_100_continue = False
+        is_asked = self.version >= (1, 1) and any(name == "EXPECT" for name, _ in self.headers)
+        self._expected_100_continue = is_asked and not unreader.continued
         return rest
 
     def _check(self) -> None:
         headers = [(name.lower(), value) for name, value in self.headers]
         check_request(self.method, ".".join(map(str, self.version)), self.uri, headers)
-        length = dict(headers).get("content-length", "0")
-        # Python turns no more than 4,300 digits into a number.
-        if not (length.isascii() and length.isdigit() and len(length.lstrip("0")) <= MAX_DIGITS):
-            raise not_http()
-        if int(length) > MAX_LENGTH:
-            raise not_http()
+
+    def set_body_reader(self) -> None:
+        super().set_body_reader()
+        if isinstance(self.body.reader, ChunkedReader):
+            self.body = Body(Chunks(self, self.unreader))
+            self._check_chunks()
+
+    def _check_chunks(self) -> None:
+        """Before a route answers, which may not read them; all that are needed have come."""
+        try:
+            begun = self.body.read(MAX_BODY + 1)
+        except TimeoutError:
+            raise too_slow() from None
+        except NoMoreData:
+            self.body = Body(Ended())
+        except ParseException:
+            raise not_http() from None
+        else:
+            self.body.buf.write(begun)
+
+    def parse_request_line(self, line_bytes: bytes) -> None:
+        """Between its words there may be several spaces, as for the async twin's parser."""
+        super().parse_request_line(re.sub(rb" +", b" ", line_bytes))
 
     def should_close(self) -> bool:
         """gunicorn by itself reads one header with one option."""
@@ -66,6 +87,13 @@ class BoundedRequest(Request):  # type: ignore[misc]
 
     def _peer_trusted_for_forwarded(self) -> tuple[dict[str, str], list[str]]:
         return {}, []
+
+
+class Ended:
+    """In the place of what reads a body, where its client has ended before it."""
+
+    def read(self, size: int) -> bytes:  # noqa: ARG002
+        raise NoMoreData
 
 
 class TimedUnreader(SocketUnreader):  # type: ignore[misc]

@@ -5,7 +5,8 @@ It is never slowed down on purpose. Its six flaws are the subject of this reposi
 1. lost updates: the count is read, raised in Python and written back, without a lock;
 2. duplicate-key errors: two first events of a fingerprint race, and one of them gets a 500;
 3. pool exhaustion: more requests than connections, so requests queue for one, and time out;
-4. the synchronous hot path: the client waits for every statement, and for the commit's fsync;
+4. the synchronous hot path: the client waits for every statement, and for the commit's fsync. Where 64 wait,
+   for these or for a connection, they have all threads, and /health waits too;
 5. a doubled limit, where one is set: each process counts for itself, and two let through twice as much;
 6. an oversold budget, where one is set: new issues are counted, then one is added, and others do the same.
 """

@@ -16,6 +16,7 @@ LOG = "/api/v1/errors/log"
 ERRORS = "/api/v1/errors"
 HEALTH = "/api/v1/health"
 READY = "/api/v1/ready"
+METRICS = "/metrics"
 JSON = {"Content-Type": "application/json"}
 TIMEOUT = 20.0
 

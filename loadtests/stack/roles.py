@@ -130,6 +130,7 @@ def _uvicorn(subject: Subject, port: int, s: Settings) -> list[str]:
         "http": HTTP,
         "backlog": "4096",
         "timeout-keep-alive": "75",
+        "timeout-graceful-shutdown": "12",  # who takes nothing of what it is owed has 10 s
     }
     return [
         *PYTHON_MODULE,

@@ -1,106 +1,17 @@
 """The short way: which requests take it, and that nobody can tell from the answer."""
 
-import asyncio
 import json
-import logging
-import socket
-import threading
-from collections.abc import Iterator
 from http.client import RemoteDisconnected
 
 import pytest
-import uvicorn
-from fastapi import Request, Response
 
-from async_dedup.dispatch import Answer, HotPathAPI
-from async_dedup.protocol import HotPathProtocol
 from loadtests.trial.cases import BAD_EVENTS
 from shared import metrics
 from shared.event import PATH
 from tests import client
+from tests.async_dedup.served import JSON, TWICE, Served, receive_exactly, request
 from tests.client import head, receive
 from tests.parts import wait_until
-
-JSON = "Content-Type: application/json"
-TWICE = ("X-Hop: a", "X-Hop: b")
-"""A header that comes twice makes a request take the long way, and changes nothing else."""
-
-
-class Ways:
-    """An app whose answer says which way a request came."""
-
-    def __init__(self) -> None:
-        self.owed: list[Answer] = []
-        self.app = HotPathAPI()
-        self.app.hot = self.short
-        self.app.add_api_route("/{path:path}", self.long, methods=["GET", "POST"])
-
-    def short(self, body: bytes, answer: Answer) -> None:
-        match body:
-            case b"bug":
-                raise ZeroDivisionError
-            case b"later":
-                self.owed.append(answer)
-            case _:
-                answer(b"short")
-
-    async def long(self, request: Request) -> Response:
-        await request.body()
-        return Response(b"long")
-
-
-class Served:
-    """uvicorn in a thread of its own."""
-
-    def __init__(self) -> None:
-        self.ways = Ways()
-        config = uvicorn.Config(
-            self.ways.app,
-            port=0,
-            http=HotPathProtocol,
-            access_log=False,
-            proxy_headers=False,
-            log_level="error",
-        )
-        self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self._run)
-        self.thread.start()
-        wait_until(lambda: self.server.started)
-        port = self.server.servers[0].sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-
-    def _run(self) -> None:
-        asyncio.run(self._serve())
-
-    async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        await self.server.serve()
-
-    def pay(self) -> None:
-        """Answer what is owed, the last one first."""
-        while self.ways.owed:
-            self._loop.call_soon_threadsafe(self.ways.owed.pop(), b"short, later")
-
-    def stop(self) -> None:
-        self.server.should_exit = True
-
-
-@pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    # pytest listens to this logger, and who logs each request takes the long way.
-    monkeypatch.setattr(logging.getLogger("uvicorn.access"), "hasHandlers", lambda: False)
-    served = Served()
-    try:
-        yield served
-    finally:
-        served.stop()
-        served.thread.join(20)
-        assert not served.thread.is_alive()
-
-
-def request(body: bytes, *headers: str, path: str = PATH, method: str = "POST") -> bytes:
-    return head(JSON, f"Content-Length: {len(body)}", *headers, path=path, method=method) + body
-
 
 REQUESTS = {
     "plain": (request(b"{}"), b"short"),
@@ -151,15 +62,6 @@ def test_answers_come_in_the_order_of_their_requests(served: Served) -> None:
     assert set(answers[1:]) <= {b"short", b"long"}
 
 
-def receive_exactly(connection: socket.socket) -> bytes:
-    """The body of the next answer, and no byte of the one behind it."""
-    data = b""
-    while not data.endswith(b"\r\n\r\n"):
-        data += connection.recv(1)
-    length = int(data.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-    return connection.recv(length, socket.MSG_WAITALL)
-
-
 def test_a_bug_is_a_500_and_the_connection_goes_on(served: Served) -> None:
     with client.connect(served.url) as connection:
         connection.sendall(request(b"bug"))
@@ -205,6 +107,17 @@ EVENTS = {name: body for name, (body, _) in BAD_EVENTS.items()} | {"good": b'{"m
 def test_both_ways_give_the_same_answer(async_url: str, body: bytes) -> None:
     short, long = (answer_to(async_url, request(body, *headers)) for headers in ((), TWICE))
     assert short == long
+
+
+@pytest.mark.parametrize("digits", [20, 21, 4_300, 4_301, 9_000])
+def test_a_length_with_zeros_in_front_gets_the_same_answer_both_ways(async_url: str, digits: int) -> None:
+    """Python makes no number of more than 4,300 digits; nobody needs more than 20."""
+    start = head(JSON, f"Content-Length: {2:0{digits}}")
+    short, long = (answer_to(async_url, start[:-2] + more + b"\r\n{}") for more in (b"", b"X: a\r\nX: b\r\n"))
+    assert short == long
+    assert short[2]["message"] == (
+        "The event is not valid" if digits == 20 else "The request is not valid HTTP"
+    )
 
 
 def answer_to(url: str, sent: bytes) -> tuple[int, list[str], dict[str, object]]:

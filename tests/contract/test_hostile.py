@@ -177,6 +177,12 @@ HALVES = {
     "long trailers": head(JSON, CHUNKED) + b"0\r\nX-Long: " + b"x" * 16_000,
     "no HTTP": b"garbage\r\n\r\n",
     "a body that nobody reads": head("Content-Length: 300000").replace(b"POST", b"GET"),
+    "a length of 2^64 - 1 that nobody reads": head(f"Content-Length: {2**64 - 1}").replace(b"POST", b"GET"),
+    "the same, of another type": head(f"Content-Length: {2**64 - 1}"),
+    "the same, with zeros": head("Content-Length: " + "0" * 9_000 + "1"),
+    "a chunk of 2^64": head(JSON, CHUNKED) + b"1" + b"0" * 16 + b"\r\n{",
+    "an Expect with 16,000 spaces": head(JSON, "Expect: a" + " " * 16_000 + "b"),
+    "a coding with 16,000 spaces": head(JSON, "Transfer-Encoding: a" + " " * 16_000 + "b"),
 }
 
 

@@ -155,6 +155,11 @@ def test_chunks_that_are_none_are_the_clients_fault(twin_url: str, body: bytes) 
 ERRORS_WITH_BODIES = {
     "bad event": (head(JSON, "Content-Length: 2") + b"{}", 400),
     "unknown path": (head(JSON, "Content-Length: 2", path="/nowhere") + b"{}", 404),
+    "unknown path, 200 KB": (head(JSON, "Content-Length: 200000", path="/nowhere") + b"x" * 200_000, 404),
+    "unknown path, 200 KB in chunks": (
+        head(JSON, CHUNKED, path="/nowhere") + chunk(b"x" * 200_000) + LAST_CHUNK,
+        404,
+    ),
     "wrong method": (head(JSON, "Content-Length: 2", method="PUT") + b"{}", 405),
     "media type": (head("Content-Type: text/plain", "Content-Length: 5") + b"hello", 415),
     "media type, in chunks": (head("Content-Type: text/plain", CHUNKED) + chunk(b"hello") + LAST_CHUNK, 415),

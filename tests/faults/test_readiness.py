@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
@@ -10,7 +11,7 @@ from async_dedup.buffer import Buffer
 from loadtests.stack import Stack
 from shared.fingerprint import fingerprint
 from tests import client
-from tests.client import HEALTH, READY, get
+from tests.client import ERRORS, HEALTH, METRICS, READY, get
 from tests.parts import alone, counted, engine_of, frozen, full, servers_up, times_seen, wait_until
 
 
@@ -169,3 +170,23 @@ def test_what_is_set_aside_is_told(stack: Stack, url: str) -> None:
     wait_until(lambda: get(url, HEALTH).json["data"]["set_aside"] == before + 2)
     assert f"set_aside_entries {before + 2:.1f}" in get(url, "/metrics").body.decode()
     wait_until(lambda: get(url, READY).status == 200)
+
+
+def test_lists_that_wait_for_mysql_stop_neither_health_nor_metrics(stack: Stack, url: str) -> None:
+    """There are more of them than FastAPI has threads, and than there are connections."""
+    with closing(stack.mysql.connect()) as locking, ThreadPoolExecutor(60) as clients:
+        with locking.cursor() as cursor:
+
+            def waiting() -> int:
+                cursor.execute("SHOW PROCESSLIST")
+                return sum("SELECT" in str(row[7]) and "lock" in str(row[6]) for row in cursor.fetchall())
+
+            cursor.execute("LOCK TABLES issues WRITE")
+            lists = [clients.submit(get, url, ERRORS) for _ in range(60)]
+            wait_until(lambda: waiting() == stack.settings.pool_size)
+            answers = [get(url, path) for path in (HEALTH, READY, METRICS) for _ in range(20)]
+            assert {answer.status for answer in answers[:20] + answers[40:]} == {200}
+            assert {answer.status for answer in answers[20:40]} <= {200, 503}  # it can't flush just now
+            assert not any(each.done() for each in lists)
+            cursor.execute("UNLOCK TABLES")
+        assert {each.result().status for each in lists} == {200}

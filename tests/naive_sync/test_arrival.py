@@ -15,6 +15,7 @@ CHUNKED = "Transfer-Encoding: chunked"
 WHOLE = [
     head("Content-Length: 9") + b'{"a": "b"}'[:9],
     head("content-length:   009  ") + b"123456789",
+    head("Transfer-Encoding: \t chunked \t ", "Expect: \t 100-continue \t ") + b"0\r\n\r\n",
     head(CHUNKED) + b"5\r\n12345\r\n0\r\n\r\n",
     head(CHUNKED) + b"5;ext=1\r\n12345\r\n00000000000000000A\r\n\r\n0\r\n\r\n012\r\n0\r\nX: y\r\n\r\n",
     b"\r\n\n" + head("Content-Length: 4") + b"\n\r\n\n",
@@ -43,6 +44,15 @@ REFUSED = [
     head(CHUNKED) + (b"10000\r\n" + b"x" * 65_536 + b"\r\n") * 5,
     head(CHUNKED) + b"0\r\n" + b"x" * (MAX_HEAD + 1),
     head(CHUNKED) + b"5;" + b"x" * MAX_HEAD,
+    head(CHUNKED) + b"1" + b"0" * 16 + b"\r\n",
+    head(CHUNKED) + b"5 \r\n",
+    head(f"Content-Length: {2**64}"),
+    head(f"Content-Length: {2**64 - 1}"),
+    head(f"Content-Length: {5:021}"),
+    head("Content-Length: 5\r"),
+    head("Transfer-Encoding: chunked\r"),
+    head("Expect: 100-continue", "Expect: something"),
+    head("Expect: a" + " " * 16_000 + "b"),
 ]
 
 
@@ -78,11 +88,13 @@ def test_the_end_of_a_connection_is_not_waited_for() -> None:
 
 
 def test_who_asks_first_and_who_announces_too_much_are_known_by_their_head() -> None:
-    polite, huge = Arrival(), Arrival()
+    polite, huge, largest = Arrival(), Arrival(), Arrival()
     assert not polite.add(head("Content-Length: 9", "Expect: 100-Continue"))
     assert (polite.asks_first, polite.is_too_long) == (True, False)
     assert huge.add(head("Content-Length: 300000", "Expect: 100-continue"))
     assert (huge.asks_first, huge.is_too_long) == (False, True)
+    assert largest.add(head(f"Content-Length: {2**64 - 1}"))
+    assert largest.is_too_long
 
 
 @pytest.mark.parametrize(("data", "has_begun"), [(b"", False), (b"\r\n\n", False), (b"\r\nG", True)])

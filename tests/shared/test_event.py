@@ -2,15 +2,27 @@
 
 import json
 import re
+import tracemalloc
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from loadtests.trial.cases import BAD_EVENTS, BAD_MEDIA_TYPES, GOOD_MEDIA_TYPES
 from shared.answer import Refused
-from shared.event import MAX_BODY, MAX_PROBLEMS, MAX_STACK_TRACE, check_head, cut_in_the_middle, parse
+from shared.event import (
+    MAX_BODY,
+    MAX_PROBLEMS,
+    MAX_STACK_TRACE,
+    Event,
+    check_head,
+    cut_in_the_middle,
+    parse,
+    problems,
+)
 
 MARK = re.compile(r"\n\.\.\. (\d+) bytes cut \.\.\.\n")
 LONG = st.builds(
@@ -49,6 +61,43 @@ def test_the_reasons_are_limited_in_number_and_length() -> None:
         parse(body)
     assert len(refused.value.errors) == MAX_PROBLEMS
     assert max(len(problem.field) for problem in refused.value.errors) == 64
+
+
+def listed(body: bytes) -> list[tuple[str, str]]:
+    """All that pydantic has to say of it, as far as an answer names it."""
+    with pytest.raises(ValidationError) as error:
+        Event.model_validate_json(body)
+    return [(problem.field, problem.reason) for problem in problems(error.value)]
+
+
+OWN = st.fixed_dictionaries(
+    {},
+    optional={
+        name: st.none() | st.integers() | st.floats() | st.sampled_from(["", "a", "\0", "x" * 501])
+        for name in ("message", "stackTrace", "service", "", "stack_trace")
+    },
+)
+
+
+@given(OWN, st.integers(1, 300), st.booleans())
+def test_of_many_unknown_fields_the_same_are_named(own: dict[str, Any], more: int, are_last: bool) -> None:
+    unknown = {f"field{number}": number for number in range(more)}
+    body = json.dumps(own | unknown if are_last else unknown | own).encode()
+    with pytest.raises(Refused) as refused:
+        parse(body)
+    assert [(problem.field, problem.reason) for problem in refused.value.errors] == listed(body)
+
+
+def test_unknown_fields_without_end_are_not_all_listed() -> None:
+    """To list them takes 20 MB, and 45 ms of the event loop."""
+    body = b"{%b}" % b",".join(b'"%x":1' % number for number in range(0x1000, 0x8000))
+    assert len(body) < MAX_BODY
+    tracemalloc.start()
+    with pytest.raises(Refused):
+        parse(body)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 8_000_000
 
 
 @given(st.binary() | st.text().map(lambda text: json.dumps({"message": text}).encode()))
@@ -96,3 +145,9 @@ def test_a_body_announced_too_large_does_not_pass() -> None:
     with pytest.raises(Refused) as refused:
         check_head("application/json", str(MAX_BODY + 1))
     assert refused.value.status == 413
+
+
+@pytest.mark.parametrize("length", ["", "x", "-1", "\xb2", "0" * 5_000, "9" * 5_000])
+def test_a_length_that_is_none_is_not_told_here(length: str) -> None:
+    """Whoever reads the body counts it."""
+    check_head("application/json", length)
