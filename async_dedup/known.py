@@ -6,6 +6,7 @@ them a place, and should they not be new, the digest gives it back.
 """
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,6 +25,8 @@ from shared.db import make_background_engine
 from shared.event import Event
 from shared.quota import MAX_SERVICES, OTHERS, Quotas
 from shared.settings import Settings
+
+log = logging.getLogger(__name__)
 
 MAX_KNOWN = 50_000
 """Fingerprints of one of two generations; 10 MB both."""
@@ -189,7 +192,9 @@ class Lookup:
         done, _ = await asyncio.wait([asked], timeout=PATIENCE)
         if not done:
             asked.add_done_callback(self._too_late)
-        if not done or isinstance(asked.exception(), SQLAlchemyError):
+        if not done or asked.exception():
+            if done and not isinstance(asked.exception(), SQLAlchemyError):
+                log.error("MySQL was not asked for places: a bug", exc_info=asked.exception())
             self._not_before = time.monotonic() + NOT_AGAIN
             return None
         admitted, places = asked.result()
