@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -40,7 +41,6 @@ READ_EVERY = 1.0
 """Seconds after which a service's places are read again: others may have taken some without Redis."""
 LATE = timedelta(seconds=10)
 """By which a place may be seen later than it was taken: its transaction ended meanwhile."""
-TOO_MANY_REQUESTS = 429
 
 
 class KnownIssues:
@@ -53,8 +53,8 @@ class KnownIssues:
         """Fingerprints for which MySQL had no place: how many of their events are on their way."""
         self.placed = Counter[str]()
         """Those for which it had one, likewise."""
-        self.recent: dict[str, tuple[float, str]] = {}
-        """Places that were taken in Redis alone, and may not be in MySQL: when (monotonic), whose."""
+        self.recent: dict[str, Place] = {}
+        """By fingerprint, places that were taken in Redis alone, and may not be in MySQL."""
         self.places: dict[str, dict[str, Place]] = {}
         """By service and fingerprint, those that Redis may not know of: taken while it was away."""
         self._read_at: dict[str, datetime] = {}
@@ -71,9 +71,10 @@ class KnownIssues:
     def admitted_by_redis(self, candidates: Mapping[str, str]) -> None:
         """Fingerprints with their services."""
         self.add(candidates)
-        moment = time.monotonic()
         self.recent |= {
-            each: (moment, service) for each, service in candidates.items() if each not in self.placed
+            each: Place(each, service, now())
+            for each, service in candidates.items()
+            if each not in self.placed
         }
         while len(self.recent) > MAX_KNOWN:
             del self.recent[next(iter(self.recent))]
@@ -223,7 +224,7 @@ class Lookup:
             on_their_way[fingerprint] -= 1
             if not on_their_way[fingerprint]:
                 del on_their_way[fingerprint]
-            is_throttled = isinstance(outcome, Refused) and outcome.status == TOO_MANY_REQUESTS
+            is_throttled = isinstance(outcome, Refused) and outcome.status == HTTPStatus.TOO_MANY_REQUESTS
             if fingerprint in admitted.taken and (is_throttled or isinstance(outcome, Folded)):
                 self._is_needless(fingerprint)
             asked.done(outcome)

@@ -1,6 +1,5 @@
 """Everything that an API process has where services have quotas; without any there is none of it."""
 
-import time
 from collections.abc import Collection, Iterable
 from datetime import timedelta
 
@@ -40,11 +39,7 @@ class Limits:
 
     def untold(self) -> list[Place]:
         """Places that were taken in Redis alone: MySQL may not know of them."""
-        moment, at = now(), time.monotonic()
-        return [
-            Place(fingerprint, service, moment - timedelta(seconds=at - taken))
-            for fingerprint, (taken, service) in self.known.recent.items()
-        ]
+        return [*self.known.recent.values()]
 
     def places(self) -> dict[str, int]:
         """Of each service within the window, as MySQL knows them. Raises sqlalchemy's errors; blocks."""

@@ -160,7 +160,7 @@ def _same(quotas: Quotas, memory: float, services: frozenset[str]) -> Same | Non
 @lru_cache(MAX_SERVICES)
 def _rate(quota: Quota, may_be_other: bool) -> bytes:
     times = SECOND * quota.interval(), SECOND * quota.tolerance() + ROUNDING
-    return pack(">dddB", *times, quota.new_issues, may_be_other)
+    return pack(">ddddB", *times, SECOND * quota.most_ahead(), quota.new_issues, may_be_other)
 
 
 def _order(events: Sequence[Event], found: Mapping[str, tuple[int, Event]]) -> bytes:

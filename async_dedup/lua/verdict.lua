@@ -12,15 +12,12 @@
 --       all are of the first,
 --       8 fingerprints: `n` for each that may be new, `x` where MySQL has no place for it, `.` for others, nothing
 --       where none may be; 9 packed: most services, window, memory, then
---       (service, packed: interval, tolerance, budget, 1 where it may be one of the others; used before)...,
+--       (service, packed: interval, tolerance, most ahead, budget, 1 where it may be one of the others; used before)...,
 --       then where there are windows (overflow's fingerprint, its payload or nothing, places taken before:
 --       32 bytes of fingerprint and 16 digits of time each)... All times are microseconds. Words that are
 --       always the same are packed: to read each by itself was a fifth of what all this costs.
 
 local OF_RATE, OF_BUDGET, BEHIND, PLACE = 3, KEYS[8] and 3 or 0, 9, 48
--- More is of another rate than today's, or of a clock that was set back; less may have been let through without
--- Redis, by processes that did not know of each other.
-local MOST_BURSTS = 5
 local FIELDS = OF_RATE + OF_BUDGET
 local most_services, window, memory
 local newcomers = 0
@@ -43,7 +40,7 @@ local function service_of(number, now)
     end
     local at = BEHIND + OF_RATE * (number - 1)
     local name = ARGV[at + 1]
-    local interval, tolerance, budget, may_be_other = struct.unpack('>dddB', ARGV[at + 2])
+    local interval, tolerance, most_ahead, budget, may_be_other = struct.unpack('>ddddB', ARGV[at + 2])
     local arrival = redis.call('ZSCORE', KEYS[6], name)
     if not arrival and may_be_other == 1 then
         if redis.call('ZCARD', KEYS[6]) + newcomers >= most_services and not forget_idle(now) then
@@ -55,7 +52,7 @@ local function service_of(number, now)
     local service = {
         name = name, window = KEYS[7 + number], interval = interval, tolerance = tolerance, budget = budget,
         ahead = math.min(
-            math.max(tonumber(arrival or 0) - now, tonumber(ARGV[at + 3])), MOST_BURSTS * (tolerance + interval)
+            math.max(tonumber(arrival or 0) - now, tonumber(ARGV[at + 3])), most_ahead
         ),
         asked = 0, passed = 0, throttled = 0, folded = 0,
     }
