@@ -20,8 +20,9 @@ from async_dedup.group_buffer import GroupBuffer
 from async_dedup.ingest import Ingest
 from async_dedup.known import Lookup
 from async_dedup.limits import Limits
+from async_dedup.pending import add_pending
 from async_dedup.protocol import answer_body, short_way
-from async_dedup.status import add_pending, check_health, observe, reasons_not_ready
+from async_dedup.status import check_health, observe, reasons_not_ready
 from async_dedup.stores import Stores
 from async_dedup.wanted import tell_again
 from shared import exposition, listing, metrics
@@ -97,13 +98,13 @@ def create_app() -> FastAPI:
     @app.get("/api/v1/errors", **docs.LIST_ISSUES)
     def list_issues(request: Request) -> Response:
         page = listing.page(engine, listing.parse_query(request.scope["query_string"]))
-        add_pending(buffer, page.issues)
+        add_pending(engine, buffer, page.issues)
         return Response(success(page), media_type=JSON)
 
     @app.get("/api/v1/errors/{fingerprint:fingerprint}", **docs.SHOW_ISSUE)
     def show_issue(request: Request) -> Response:
         issue = listing.one(engine, request.path_params["fingerprint"])
-        add_pending(buffer, [issue])
+        add_pending(engine, buffer, [issue])
         return Response(success(issue), media_type=JSON)
 
     @app.get("/api/v1/services", **docs.LIST_SERVICES)

@@ -163,7 +163,8 @@ class Buffer:
         if unfit:
             self.set_aside(unfit)
         batch, odd = read_batch(batch_id, _pairs(fields))
-        is_whole = batch.has_time and not odd and not unfit
+        has_rows = batch.counts.keys() <= {event.fingerprint for event in events}
+        is_whole = batch.has_time and has_rows and not odd and not unfit
         last = entries[-1][0].decode() if entries else ""
         return Taken(events, batch if is_whole else None, last, bool(more))
 
@@ -177,13 +178,18 @@ class Buffer:
                 pipeline.delete(FIRST_EVENTS)
             pipeline.execute()
 
-    def pending(self, fingerprints: Sequence[str]) -> list[int] | None:
-        """Events that MySQL has not seen yet, per fingerprint; None beyond MAX_SUMMED batches."""
-        if not fingerprints:
-            return []
+    def pending(self, fingerprints: Sequence[str]) -> dict[str, list[int]] | None:
+        """By batch, the events of each fingerprint; the buffer's under "". None beyond MAX_SUMMED batches.
+
+        MySQL may have a batch already: it is dropped after the commit.
+        """
         fields = [bytes.fromhex(fingerprint) for fingerprint in fingerprints]
         found = self._pending([BUFFER, BATCHES], [BATCH, MAX_SUMMED, *fields])
-        return None if found is None else [int(events or 0) for events in found]
+        if found is None:
+            return None
+        return {
+            batch_id.decode(): events for batch_id, events in found if not batch_id or is_batch_id(batch_id)
+        }
 
     def want(self, fingerprints: Collection[str]) -> None:
         """Has every API process send their payloads once more; replaces what was wanted before."""

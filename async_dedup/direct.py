@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from async_dedup import budget
 from async_dedup.digest import UPSERT, row
 from async_dedup.entries import FirstEvent
-from async_dedup.ledger import AlreadyApplied, enter
+from async_dedup.ledger import AlreadyApplied, enter, renew
 from async_dedup.spool import Counted, Record
 from shared.db import transact
 from shared.quota import Quotas, overflow
@@ -39,6 +39,7 @@ def _write(connection: Connection, records: Sequence[Record], quotas: Quotas | N
             enter(connection, record.batch)
             fresh.append(record)
         except AlreadyApplied:
+            renew(connection, record.id)
             applied.append(record)
     folded = dict[str, str]()
     if quotas and (candidates := _candidates(fresh)):

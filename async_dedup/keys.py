@@ -24,7 +24,7 @@ then go elsewhere, rather than evict counted ones. Fingerprints are 32 raw bytes
 |-----------------|----------------------------|-----------------------------------------------------|
 | `add.lua`       | `group_buffer.py`, the API | a group counts once, however often it is sent       |
 | `claim.lua`     | `buffer.py`, the flush     | no event is in buffer and batch at once, or in none |
-| `pending.lua`   | `buffer.py`, the list      | the sum over buffer and batches at one moment       |
+| `pending.lua`   | `buffer.py`, the list      | what buffer and batches hold at one moment          |
 | `set_aside.lua` | `set_aside.py`, both ways  | what can't be applied is removed and noted, once    |
 | `take.lua`      | `buffer.py`, the digest    | as `claim.lua`, for what becomes rows next          |
 | `verdict.lua`   | in front of `add.lua`      | no service gets more than it may, a retry no other  |

@@ -1,8 +1,9 @@
 """MySQL's memory of the batches that it holds: whoever brings one again is told."""
 
+from collections.abc import Collection
 from datetime import timedelta
 
-from sqlalchemy import Connection, Engine, delete, insert, select
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from async_dedup.entries import MOST_EVENTS, Batch
@@ -11,7 +12,7 @@ from shared.model import AppliedBatch
 from shared.pipeline_metrics import batches_replayed
 
 KEPT = timedelta(days=1)
-"""Nobody holds a batch in their hands for longer: after that its row guards nothing."""
+"""What is not known to wait is brought by nobody for longer: after that its row guards nothing."""
 ROWS = 200_000
 """Kept in any case, 20 MB: the batches of hours."""
 
@@ -38,10 +39,19 @@ def enter(connection: Connection, batch: Batch) -> None:
         raise AlreadyApplied from None
 
 
-def trim(engine: Engine) -> None:
-    """By a clock that may have been set forward by years, so the newest rows stay whatever it says."""
+def renew(connection: Connection, batch_id: str) -> None:
+    """Somebody still brings it, such as a spool file that can't be removed."""
+    connection.execute(update(AppliedBatch).where(AppliedBatch.batch_id == batch_id).values(applied_at=now()))
+
+
+def trim(engine: Engine, waiting: Collection[str]) -> None:
+    """All but `waiting`, which are in MySQL perhaps, and will be brought again.
+
+    By a clock that may have been set forward by years, so the newest rows stay whatever it says.
+    """
     applied_at = AppliedBatch.applied_at
     with engine.begin() as connection:
         newest = select(applied_at).order_by(applied_at.desc()).offset(ROWS).limit(1)
         if not_kept := connection.scalar(newest):
-            connection.execute(delete(AppliedBatch).where(applied_at <= min(not_kept, now() - KEPT)))
+            is_old = applied_at <= min(not_kept, now() - KEPT)
+            connection.execute(delete(AppliedBatch).where(is_old, AppliedBatch.batch_id.not_in(waiting)))

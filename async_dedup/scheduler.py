@@ -60,6 +60,12 @@ def seal(buffer: Buffer, interval: float) -> None:
             buffer.claim()
 
 
+def trim_ledger(buffer: Buffer, engine: Engine) -> None:
+    """Not without Redis, which may come back with a batch that MySQL has had for days."""
+    with suppress(RedisError):
+        ledger.trim(engine, buffer.batches())
+
+
 def trim_places(buffer: Buffer, engine: Engine, window: float) -> None:
     waits_for = None
     with suppress(RedisError):
@@ -84,7 +90,7 @@ def main() -> None:
     later = at_once + timedelta(seconds=interval / 2)
     scheduler.add_job(seal, Every(seconds=interval), [buffer, interval], next_run_time=later)
     scheduler.add_job(missing.ask, Every(seconds=ASK_INTERVAL))
-    scheduler.add_job(ledger.trim, Every(hours=1), [engine])
+    scheduler.add_job(trim_ledger, Every(hours=1), [buffer, engine])
     if Quotas(settings).is_any:
         scheduler.add_job(trim_places, Every(minutes=1), [buffer, engine, settings.new_issues_window])
     # Blocked before any thread starts, so that they come here and never into the middle of a flush.

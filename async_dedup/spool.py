@@ -104,7 +104,7 @@ class Spool:
             self.close()
 
     def _open(self) -> int:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self._folder)
         self._others = size(self._folder)
         while self._file is None:
             self._begin(self._folder / f"{time.time_ns()}-{uuid4().hex}{SUFFIX}")
@@ -135,7 +135,7 @@ class Spool:
     def has_room(self) -> bool:
         """Whether a record could be appended, as far as can be seen: raises nothing."""
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self._folder)
             has_disk = shutil.disk_usage(self._folder).free > LEAST_FREE
             return has_disk and os.access(self._folder, os.W_OK) and size(self._folder) < self._most
         except OSError:
@@ -242,8 +242,15 @@ def remove(path: Path) -> None:
     sync_folder(path.parent)
 
 
+def make_folder(folder: Path) -> None:
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for each in missing:
+        sync_folder(each.parent)
+
+
 def sync_folder(folder: Path) -> None:
-    """A file is there after a crash once its folder is on disk."""
+    """A file or folder is there after a crash once the folder above it is on disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,6 +1,4 @@
-"""What the buffer's state says to health checks, to metrics and to readers of the list."""
-
-from contextlib import suppress
+"""What the buffer's state says to health checks and to metrics."""
 
 from redis import RedisError
 
@@ -11,22 +9,12 @@ from shared import pipeline_metrics
 from shared.answer import iso
 from shared.db import ping
 from shared.health import Dependencies, Health, Ingest, MySQL, Redis
-from shared.listing import IssueView
 from shared.settings import Settings
 
 IDLE_INTERVALS = 3
 """Flush intervals without a flush, after which this twin no longer calls itself ready."""
 LATE_ROW = 10.0
 """Seconds: ten times what is promised of a first event's row."""
-
-
-def add_pending(buffer: Buffer, issues: list[IssueView]) -> None:
-    """Without Redis nobody knows what is pending, nor where very much is: nothing is said of it then."""
-    with suppress(RedisError):
-        pending = buffer.pending([issue.fingerprint for issue in issues])
-        if pending is not None:
-            for issue, events in zip(issues, pending, strict=True):
-                issue.pending = events
 
 
 def reasons_not_ready(buffer: Buffer, stores: Stores, settings: Settings) -> str:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import pymysql
-from sqlalchemy import Connection, Engine, Executable, create_engine, event
+from sqlalchemy import Connection, Engine, Executable, create_engine, event, text
 from sqlalchemy.exc import (
     DataError,
     DBAPIError,
@@ -32,6 +32,8 @@ Outcome = TypeVar("Outcome")
 CONNECT_TIMEOUT = 2
 READ_TIMEOUT = 60
 """Seconds for one statement: more than InnoDB waits for a lock. Without it a lost MySQL holds a flush up."""
+LEAST_PACKET = 2**20
+"""Bytes. PyMySQL puts rows together until a statement has 1,024,000."""
 DEADLOCK_OR_LOCK_WAIT = (1213, 1205)
 REFUSALS = (1690, 1644, 3819, 4025)
 """Of one row, though PyMySQL calls them operational: out of range, a trigger's, a constraint's."""
@@ -99,6 +101,11 @@ def create_tables(engine: Engine) -> None:
         connection.detach()  # not for the pool: a server may fork now, and no two processes can share one
         for table in Base.metadata.sorted_tables:
             connection.execute(CreateTable(table, if_not_exists=True))
+        packet = connection.scalar(text("SELECT @@max_allowed_packet")) or 0
+    if packet < LEAST_PACKET:
+        log.error(
+            "MySQL's max_allowed_packet is %d bytes: it takes no more rows where many are large", packet
+        )
 
 
 def create_tables_when_up(engine: Engine) -> None:

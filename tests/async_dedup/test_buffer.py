@@ -97,18 +97,20 @@ def test_half_a_drop_is_finished_by_the_next_flush(
     assert buffer.batches() == []
 
 
-def test_pending_adds_up_the_buffer_and_every_batch(settings: Settings, buffer: Buffer) -> None:
+def test_pending_is_in_the_buffer_and_in_every_batch(settings: Settings, buffer: Buffer) -> None:
     for group in ([A, A], [A, B], [A]):
         asyncio.run(add(settings, group))
         if group != [A]:
             buffer.claim()
-    assert buffer.pending([B.fingerprint, A.fingerprint, event("c").fingerprint]) == [1, 4, 0]
+    found = buffer.pending([B.fingerprint, A.fingerprint, event("c").fingerprint])
+    newest_first = ["", *reversed(buffer.batches())]
+    assert found == dict(zip(newest_first, [[0, 1, 0], [1, 1, 0], [0, 2, 0]], strict=True))
 
 
 def test_of_very_many_batches_nobody_asks_for_the_sum(settings: Settings, buffer: Buffer) -> None:
     asyncio.run(add(settings, [A]))
     buffer.redis.rpush("hpt:batches", *(f"batch{number}" for number in range(keys.MAX_SUMMED)))
-    assert buffer.pending([A.fingerprint]) == [1]
+    assert buffer.pending([A.fingerprint]) == {"": [1]}
     buffer.redis.rpush("hpt:batches", "one more")
     assert buffer.pending([A.fingerprint]) is None
 

@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
-from async_dedup import direct
+from async_dedup import direct, ledger, spool
 from async_dedup.buffer import Buffer
 from async_dedup.replay import RECORDS, REFUSED, Replay
 from async_dedup.spool import ASIDE, HEAD, MAGIC, Record, Spool, files, record_of
@@ -257,3 +257,21 @@ def test_what_mysql_refuses_is_set_aside_and_the_rest_goes_on(settings: Settings
     assert "not this one" in line
     assert '"events": 4' in line
     assert files(settings.spool_folder) == []
+
+
+def test_a_file_that_can_not_be_removed_is_counted_once_however_long_it_stays(
+    settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError("Read-only file system")
+
+    spooled(settings, *groups())
+    monkeypatch.setattr(spool, "remove", refuse)
+    monkeypatch.setattr(ledger, "ROWS", 0)
+    for _ in range(3):
+        with pytest.raises(OSError, match="Read-only"):
+            replay(settings)
+        with engine.begin() as connection:  # most of a day later
+            connection.execute(text("UPDATE flush_ledger SET applied_at = applied_at - INTERVAL 20 HOUR"))
+        ledger.trim(engine, [])
+    assert sum(times_seen(engine).values()) == sum(record.events for record in groups())

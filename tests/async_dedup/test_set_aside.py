@@ -120,6 +120,18 @@ def test_an_entry_behind_which_there_is_no_other_holds_nothing_up(
     assert [kind for kind, _ in reasons(buffer)] == ["first_event"]
 
 
+def test_an_entry_of_two_fingerprints_takes_no_count_along(
+    stack: Stack, buffer: Buffer, engine: Engine
+) -> None:
+    """The script sees the first of them, and who reads the entry the last."""
+    asyncio.run(add(stack.settings, [A, A]))
+    buffer.redis.delete(FIRST_EVENTS)
+    words = [word for field in entry(b'{"message":"b"}', B).items() for word in field]
+    buffer.redis.execute_command("XADD", FIRST_EVENTS, "*", "fingerprint", raw(A), *words)
+    drain(buffer, engine)
+    assert times_seen(engine)[A.fingerprint] == 2
+
+
 def test_more_malformed_entries_than_a_round_takes(stack: Stack, buffer: Buffer, engine: Engine) -> None:
     for _ in range(ROWS + 10):
         buffer.redis.xadd(FIRST_EVENTS, {b"else": b""})
@@ -189,7 +201,7 @@ def put_batch(buffer: Buffer, batch_id: str, fields: Entry) -> None:
 def test_a_malformed_field_hides_no_other_from_a_reader(stack: Stack, buffer: Buffer) -> None:
     put_batch(buffer, "b1", {raw(A): b"many", raw(B): b"2", b"at": AT})
     asyncio.run(add(stack.settings, [B, C]))
-    assert buffer.pending([each.fingerprint for each in (A, B, C)]) == [0, 3, 1]
+    assert buffer.pending([each.fingerprint for each in (A, B, C)]) == {"": [0, 1, 1], "b1": [0, 2, 0]}
 
 
 def test_a_batch_without_its_time_is_of_now(buffer: Buffer, engine: Engine) -> None:

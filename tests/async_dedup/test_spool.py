@@ -263,3 +263,15 @@ def test_who_opened_a_file_that_is_removed_meanwhile_reads_nothing(
     monkeypatch.setattr(os, "open", open_late)
     with held(path) as data:
         assert data is None
+
+
+def test_folders_that_were_made_for_it_are_synced_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = list[Path]()
+    monkeypatch.setattr(spool, "sync_folder", synced.append)
+    folder = tmp_path / "run" / "spool"
+    spooled = Spool(folder, MOST)
+    spooled.append(RECORDS[0])
+    spooled.close()
+    assert {tmp_path, tmp_path / "run", folder} <= {*synced}

@@ -8,7 +8,7 @@ import pymysql
 import pytest
 
 from loadtests.stack import Stack
-from shared.db import make_engine
+from shared.db import create_tables, make_background_engine, make_engine
 from shared.fingerprint import fingerprint
 from tests import client
 from tests.parts import wait_until
@@ -103,3 +103,18 @@ def test_without_mysql_it_is_still_said(stack: Stack, naive_url: str) -> None:
     assert (answer.status, answer.json["message"]) == (503, "MySQL is not available")
     stack.start("mysql")
     assert client.get(naive_url, client.ERRORS).status == 200
+
+
+def test_a_packet_that_is_too_small_is_told_at_the_start(
+    stack: Stack, caplog: pytest.LogCaptureFixture
+) -> None:
+    ((before,),) = ask(stack, "SELECT @@global.max_allowed_packet")
+    ask(stack, "SET GLOBAL max_allowed_packet = 524288")
+    try:
+        create_tables(make_background_engine(stack.settings))
+    finally:
+        ask(stack, f"SET GLOBAL max_allowed_packet = {before}")
+    assert "max_allowed_packet is 524288 bytes" in caplog.text
+    caplog.clear()
+    create_tables(make_background_engine(stack.settings))
+    assert not caplog.text
