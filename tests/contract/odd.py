@@ -2,7 +2,7 @@
 
 import gzip
 
-from tests.client import LOG, head
+from tests.client import ERRORS, HEALTH, LOG, head
 
 EVENT = b'{"message": "odd"}'
 JSON = "Content-Type: application/json"
@@ -146,6 +146,10 @@ ODD: dict[str, tuple[bytes, int]] = {
     "an absolute target of another scheme": (plain(LOG.encode(), b"ftp://twin" + LOG.encode()), 400),
     "two slashes": (post(path="/" + LOG), 404),
     "two slashes before another route": (head(method="GET", path="//metrics"), 404),
+    "a line feed behind the path": (post(path=LOG + "%0A"), 404),
+    "a line feed behind another path": (head(method="GET", path=HEALTH + "%0a"), 404),
+    "a line feed behind a file": (head(method="GET", path="/openapi.json%0A"), 404),
+    "a line feed behind a fingerprint": (head(method="GET", path=f"{ERRORS}/{'0' * 64}%0A"), 404),
     "a target that is no path": (plain(LOG.encode(), b"api"), 400),
     "a byte above 127 in the path": (plain(b"/log", b"/l\xc3\xb6g"), 400),
     "a bare CR in a header": (post("X-Odd: a\rb"), 400),
