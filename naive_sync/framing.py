@@ -80,7 +80,7 @@ class BoundedRequest(Request):  # type: ignore[misc]
     def should_close(self) -> bool:
         """gunicorn by itself reads one header with one option."""
         values = (value for name, value in self.headers if name == "CONNECTION")
-        options = {option.strip().lower() for value in values for option in value.split(",")}
+        options = {option.strip(" \t").lower() for value in values for option in value.split(",")}
         return (
             self.must_close or "close" in options or (self.version < (1, 1) and "keep-alive" not in options)
         )
