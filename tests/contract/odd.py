@@ -24,6 +24,12 @@ def plain(old: bytes, new: bytes) -> bytes:
     return request.replace(old, new, 1)
 
 
+def filled(size: int) -> bytes:
+    """A GET with a head of so many bytes."""
+    bare = head("X-Fill: ", method="GET", path="/nowhere")
+    return head("X-Fill: " + "x" * (size - len(bare)), method="GET", path="/nowhere")
+
+
 ODD: dict[str, tuple[bytes, int]] = {
     "Upgrade: h2c": (
         post("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQ"),
@@ -92,6 +98,8 @@ ODD: dict[str, tuple[bytes, int]] = {
     "a head of 17 KB": (post(*(f"X-{n}: {'x' * 100}" for n in range(170))), 431),
     "a query of 9 KB": (post(path=LOG + "?" + "q" * 9_000), 200),
     "a query of 17 KB": (post(path=LOG + "?" + "q" * 17_000), 431),
+    "a GET of 16,384 bytes behind CRLF": (b"\r\n" + filled(16_384), 404),
+    "a GET of 16,385 bytes behind CRLF": (b"\r\n" + filled(16_385), 431),
     "a chunk extension": (head(JSON, CHUNKED) + IN_CHUNKS.replace(b"\r\n", b";a=b\r\n", 1), 200),
     "a chunk extension of 300 KB": (
         head(JSON, CHUNKED) + IN_CHUNKS.replace(b"\r\n", b";a=" + b"b" * 300_000 + b"\r\n", 1),
