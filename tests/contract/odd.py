@@ -105,6 +105,10 @@ ODD: dict[str, tuple[bytes, int]] = {
         head(JSON, CHUNKED) + IN_CHUNKS.replace(b"\r\n", b";a=" + b"b" * 300_000 + b"\r\n", 1),
         400,
     ),
+    "a chunk extension of 16,000 bytes": (
+        head(JSON, CHUNKED) + IN_CHUNKS.replace(b"\r\n", b";a=" + b"b" * 15_997 + b"\r\n", 1),
+        200,
+    ),
     "an extension without a value": (head(JSON, CHUNKED) + IN_CHUNKS.replace(b"\r\n", b";a=\r\n", 1), 200),
     "an extension in quotes": (head(JSON, CHUNKED) + IN_CHUNKS.replace(b"\r\n", b';a="b;c"\r\n', 1), 200),
     "an extension without a name": (head(JSON, CHUNKED) + IN_CHUNKS.replace(b"\r\n", b";\r\n", 1), 400),
@@ -124,6 +128,10 @@ ODD: dict[str, tuple[bytes, int]] = {
     "trailers of 300 KB": (
         head(JSON, CHUNKED) + IN_CHUNKS[:-2] + b"X-Sum: 1\r\n" * 30_000 + b"\r\n",
         400,
+    ),
+    "trailers of 16,000 bytes": (
+        head(JSON, CHUNKED) + IN_CHUNKS[:-2] + b"X-Sum: 1\r\n" * 1_600 + b"\r\n",
+        200,
     ),
     "a trailer that decides": (
         head("Content-Type: text/plain", CHUNKED) + IN_CHUNKS[:-2] + b"Content-Encoding: x\r\n\r\n",
