@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from redis import RedisError
 from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.routing import Route
 
 from async_dedup import docs, services
 from async_dedup.buffer import Buffer
@@ -136,7 +138,7 @@ def create_app() -> FastAPI:
     if settings.show_docs:
         docs.serve_docs(app)
     app.hot = short_way(ingest, "queued")
-    answer_head(app)
+    finish_routes(app)
     return app
 
 
@@ -147,9 +149,11 @@ def keep_collector_away() -> None:
     gc.set_threshold(50_000)
 
 
-def answer_head(app: FastAPI) -> None:
-    """HEAD wherever there is GET, as Flask does it by itself; not a line of its own in the document."""
-    app.openapi()  # is kept from here on
+def finish_routes(app: FastAPI) -> None:
+    """HEAD wherever there is GET, as Flask does it by itself; and nothing behind what a path is to be."""
+    app.openapi()  # is kept from here on: HEAD gets no line of its own in the document
     for route in app.routes:
         if isinstance(route, APIRoute) and route.methods and "GET" in route.methods:
             route.methods.add("HEAD")
+        if isinstance(route, Route):  # Starlette's `$` also matches before a line feed
+            route.path_regex = re.compile(route.path_regex.pattern.removesuffix("$") + r"\Z")

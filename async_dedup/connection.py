@@ -59,9 +59,15 @@ class Connection(Framing):
     def prepare_cycle(self) -> None:
         """Its end is a lingering one; and HTTP/1.0 may keep its connection, which uvicorn never allows."""
         self.cycle.transport = cast(asyncio.Transport, Lingering(self))
-        if self.parser.get_http_version() == "1.0" and self.parser.should_keep_alive():
+        if self.parser.get_http_version() == "1.0" and self._is_to_be_kept():
             self.cycle.keep_alive = True
             self.cycle.default_headers = [*self.cycle.default_headers, (b"connection", b"keep-alive")]
+
+    def _is_to_be_kept(self) -> bool:
+        """The parser hears no `close` beside a `keep-alive` of HTTP/1.0."""
+        values = (value for name, value in self.headers if name == b"connection")
+        options = {option.strip(b" \t").lower() for value in values for option in value.split(b",")}
+        return b"keep-alive" in options and b"close" not in options
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self.running = cycle

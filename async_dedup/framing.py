@@ -112,7 +112,7 @@ class Framing(HttpToolsProtocol):
         """Exact, where it can be too much at all."""
         if self._quiet + self._before > MAX_HEAD:
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-            if size + len("POST  HTTP/1.1\r\n\r\n") > MAX_HEAD:
+            if size + len(self.parser.get_method()) + len("  HTTP/1.1\r\n\r\n") > MAX_HEAD:
                 self._raise(head_too_large())
 
     def _check_head(self) -> None:

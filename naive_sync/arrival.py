@@ -8,7 +8,7 @@ import re
 
 from naive_sync.chunks import chunk_size
 from shared.event import MAX_BODY
-from shared.head import MAX_HEAD, is_length
+from shared.head import MAX_HEAD, METHODS, is_length
 
 
 def _values(name: bytes) -> re.Pattern[bytes]:
@@ -19,6 +19,14 @@ def _values(name: bytes) -> re.Pattern[bytes]:
 _LENGTH, _CODING, _EXPECT = map(_values, (b"content-length", b"transfer-encoding", b"expect"))
 _LONE_LF = re.compile(rb"(?<!\r)\n")
 _HOST = re.compile(rb"\r\nhost:", re.IGNORECASE)
+_LINE = re.compile(rb"(?:%b) +[!-~]+ +HTTP/1\.[01]" % "|".join(METHODS).encode())
+_WORD = re.compile(rb"\Z|[A-Z]{1,7}(?: |\Z)")
+
+
+def may_begin(head: bytes | bytearray) -> bool:
+    """Whether what has come of a head may be the begin of one, by its first line, or first word so far."""
+    line, is_whole, _ = head.partition(b"\r\n")
+    return bool(_LINE.fullmatch(line) if is_whole else _WORD.match(line))
 
 
 class Arrival:
@@ -31,6 +39,8 @@ class Arrival:
         self.is_too_long = False
         """Whether more is announced than will ever be read."""
         self._looked_at = 0
+        self._has_line = False
+        """Whether its first line is there, and is one."""
         self._body: int | None = None
         """Where it begins, once the head is there."""
         self._wanted: int | None = None
@@ -61,6 +71,10 @@ class Arrival:
         start = len(self.data) - len(self.data.lstrip(b"\r\n"))
         if start == len(self.data):
             return start > MAX_HEAD
+        if not self._has_line:
+            if not may_begin(self.data[start:]):
+                return True
+            self._has_line = self.data.find(b"\r\n", start) >= 0
         end = self.data.find(b"\r\n\r\n", max(start, self._looked_at - 3))
         stop = len(self.data) if end < 0 else end
         if _LONE_LF.search(self.data, max(start, self._looked_at), stop) or stop - start > MAX_HEAD - 4:

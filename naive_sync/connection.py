@@ -208,7 +208,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
 
 def announcing(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """gunicorn drops an app's `Connection: close`; here it closes, and says so."""
+    """gunicorn drops an app's `Connection: close`; here it closes, and says so.
+
+    And werkzeug refuses a Host that can be no name: whose it is does not matter, so it is told of none.
+    """
 
     def wsgi(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
@@ -216,6 +219,7 @@ def announcing(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[by
                 start_response.__self__.force_close()
             return start_response(status, headers, exc_info)
 
+        environ.pop("HTTP_HOST", None)
         return app(environ, start)
 
     return wsgi

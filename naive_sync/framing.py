@@ -10,6 +10,7 @@ from typing import Any
 
 from gunicorn.http.body import Body, ChunkedReader  # type: ignore[import-untyped]
 from gunicorn.http.errors import (  # type: ignore[import-untyped]
+    InvalidRequestLine,
     LimitRequestHeaders,
     NoMoreData,
     ParseException,
@@ -18,7 +19,7 @@ from gunicorn.http.message import Request  # type: ignore[import-untyped]
 from gunicorn.http.parser import RequestParser  # type: ignore[import-untyped]
 from gunicorn.http.unreader import SocketUnreader  # type: ignore[import-untyped]
 
-from naive_sync.arrival import Arrival
+from naive_sync.arrival import Arrival, may_begin
 from naive_sync.chunks import Chunks
 from shared.event import MAX_BODY
 from shared.head import MAX_HEAD, check_request, not_http, too_slow
@@ -40,6 +41,8 @@ class BoundedRequest(Request):  # type: ignore[misc]
             skipped += len(head) - len(head := head.lstrip(b"\r\n"))
             if head.count(b"\n") != head.count(b"\r\n"):
                 break  # no head ends like that: gunicorn says so at once
+            if not may_begin(head):
+                raise InvalidRequestLine("its begin")
         if end > MAX_HEAD - 4 or (end < 0 and skipped + len(head) > MAX_HEAD):
             raise LimitRequestHeaders("head")
         unreader.unread(bytes(head))
@@ -80,7 +83,7 @@ class BoundedRequest(Request):  # type: ignore[misc]
     def should_close(self) -> bool:
         """gunicorn by itself reads one header with one option."""
         values = (value for name, value in self.headers if name == "CONNECTION")
-        options = {option.strip().lower() for value in values for option in value.split(",")}
+        options = {option.strip(" \t").lower() for value in values for option in value.split(",")}
         return (
             self.must_close or "close" in options or (self.version < (1, 1) and "keep-alive" not in options)
         )

@@ -2,7 +2,7 @@
 
 import gzip
 
-from tests.client import LOG, head
+from tests.client import ERRORS, HEALTH, LOG, head
 
 EVENT = b'{"message": "odd"}'
 JSON = "Content-Type: application/json"
@@ -24,6 +24,12 @@ def plain(old: bytes, new: bytes) -> bytes:
     return request.replace(old, new, 1)
 
 
+def filled(size: int) -> bytes:
+    """A GET with a head of so many bytes."""
+    bare = head("X-Fill: ", method="GET", path="/nowhere")
+    return head("X-Fill: " + "x" * (size - len(bare)), method="GET", path="/nowhere")
+
+
 ODD: dict[str, tuple[bytes, int]] = {
     "Upgrade: h2c": (
         post("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQ"),
@@ -43,6 +49,10 @@ ODD: dict[str, tuple[bytes, int]] = {
         200,
     ),
     "another hop-by-hop header": (post("Connection: keep-alive, X-Hop", "X-Hop: 1", "TE: trailers"), 200),
+    "a Host that is no name": (plain(b"Host: twin", b"Host: a..b"), 200),
+    "a Host of a dot": (plain(b"Host: twin", b"Host: ."), 200),
+    "a Host that begins with a dot": (plain(b"Host: twin", b"Host: .a"), 200),
+    "a Host of a label of 64": (plain(b"Host: twin", b"Host: " + b"a" * 64), 200),
     "two Hosts": (post("Host: another"), 400),
     "no Host": (plain(b"Host: twin\r\n", b""), 400),
     "no Host in HTTP/1.0": (plain(b"HTTP/1.1\r\nHost: twin\r\n", b"HTTP/1.0\r\n"), 200),
@@ -88,10 +98,16 @@ ODD: dict[str, tuple[bytes, int]] = {
     "a head of 17 KB": (post(*(f"X-{n}: {'x' * 100}" for n in range(170))), 431),
     "a query of 9 KB": (post(path=LOG + "?" + "q" * 9_000), 200),
     "a query of 17 KB": (post(path=LOG + "?" + "q" * 17_000), 431),
+    "a GET of 16,384 bytes behind CRLF": (b"\r\n" + filled(16_384), 404),
+    "a GET of 16,385 bytes behind CRLF": (b"\r\n" + filled(16_385), 431),
     "a chunk extension": (head(JSON, CHUNKED) + IN_CHUNKS.replace(b"\r\n", b";a=b\r\n", 1), 200),
     "a chunk extension of 300 KB": (
         head(JSON, CHUNKED) + IN_CHUNKS.replace(b"\r\n", b";a=" + b"b" * 300_000 + b"\r\n", 1),
         400,
+    ),
+    "a chunk extension of 16,000 bytes": (
+        head(JSON, CHUNKED) + IN_CHUNKS.replace(b"\r\n", b";a=" + b"b" * 15_997 + b"\r\n", 1),
+        200,
     ),
     "an extension without a value": (head(JSON, CHUNKED) + IN_CHUNKS.replace(b"\r\n", b";a=\r\n", 1), 200),
     "an extension in quotes": (head(JSON, CHUNKED) + IN_CHUNKS.replace(b"\r\n", b';a="b;c"\r\n', 1), 200),
@@ -113,6 +129,10 @@ ODD: dict[str, tuple[bytes, int]] = {
         head(JSON, CHUNKED) + IN_CHUNKS[:-2] + b"X-Sum: 1\r\n" * 30_000 + b"\r\n",
         400,
     ),
+    "trailers of 16,000 bytes": (
+        head(JSON, CHUNKED) + IN_CHUNKS[:-2] + b"X-Sum: 1\r\n" * 1_600 + b"\r\n",
+        200,
+    ),
     "a trailer that decides": (
         head("Content-Type: text/plain", CHUNKED) + IN_CHUNKS[:-2] + b"Content-Encoding: x\r\n\r\n",
         415,
@@ -129,6 +149,11 @@ ODD: dict[str, tuple[bytes, int]] = {
     "HTTP/0.9": (b"GET /api/v1/health\r\n\r\n", 400),
     "HTTP/2 with prior knowledge": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
     "a TLS handshake": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
+    "a first line that is none, and no more": (b"garbage\r\n", 400),
+    "a NUL, and no more": (b"\0", 400),
+    "HTTP/9.9, and no more": (b"GET / HTTP/9.9\r\n", 400),
+    "a TLS handshake, and no more": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+    "a first line that is none behind CRLF, and no more": (b"\r\ngarbage\r\n", 400),
     "an unknown method": (plain(b"POST", b"BREW"), 400),
     "a method of WebDAV": (plain(b"POST", b"PROPFIND"), 400),
     "a method in lower case": (plain(b"POST", b"post"), 400),
@@ -146,6 +171,10 @@ ODD: dict[str, tuple[bytes, int]] = {
     "an absolute target of another scheme": (plain(LOG.encode(), b"ftp://twin" + LOG.encode()), 400),
     "two slashes": (post(path="/" + LOG), 404),
     "two slashes before another route": (head(method="GET", path="//metrics"), 404),
+    "a line feed behind the path": (post(path=LOG + "%0A"), 404),
+    "a line feed behind another path": (head(method="GET", path=HEALTH + "%0a"), 404),
+    "a line feed behind a file": (head(method="GET", path="/openapi.json%0A"), 404),
+    "a line feed behind a fingerprint": (head(method="GET", path=f"{ERRORS}/{'0' * 64}%0A"), 404),
     "a target that is no path": (plain(LOG.encode(), b"api"), 400),
     "a byte above 127 in the path": (plain(b"/log", b"/l\xc3\xb6g"), 400),
     "a bare CR in a header": (post("X-Odd: a\rb"), 400),

@@ -178,3 +178,35 @@ def test_to_close_may_be_one_of_several_options(twin_url: str, options: tuple[st
         answer = receive(connection)
         assert (answer.status, answer.headers["Connection"]) == (200, "close")
         assert client.is_closed(connection)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("Connection: keep-alive, close",),
+        ("Connection: close, keep-alive",),
+        ("Connection: keep-alive", "Connection: close"),
+        ("Connection: keep-alive, close, Upgrade", "Upgrade: h2c"),
+        ("Connection: close\t, keep-alive",),
+    ],
+)
+@pytest.mark.parametrize("version", [b"HTTP/1.0", b"HTTP/1.1"])
+def test_who_asks_for_both_is_hung_up_on(twin_url: str, version: bytes, asked: tuple[str, ...]) -> None:
+    body = event(f"closes or not {version!r} {asked} {twin_url}")
+    request = head(JSON, f"Content-Length: {len(body)}", *asked) + body
+    with client.connect(twin_url) as connection:
+        connection.sendall(request.replace(b"HTTP/1.1", version, 1))
+        answer = receive(connection)
+        assert (answer.status, answer.headers["Connection"]) == (200, "close")
+        assert client.is_closed(connection)
+
+
+def test_nearly_close_is_another_option(twin_url: str) -> None:
+    body = event(f"nearly close {twin_url}")
+    request = head(JSON, f"Content-Length: {len(body)}", "Connection: close?") + body
+    with client.connect(twin_url) as connection:
+        for _ in range(2):
+            connection.sendall(request.replace(b"close?", b"close\xa0"))
+            answer = receive(connection)
+            assert answer.status == 200
+            assert answer.headers["Connection"] != "close"

@@ -27,6 +27,12 @@ WHOLE = [
 REFUSED = [
     b"GET / HTTP/1.1\nHost: here",
     b"GET / HTTP/1.1\r\n\r\n",
+    b"garbage",
+    b"PROPFIND",
+    b"\0",
+    b"GET / HTTP/9.9\r\n",
+    b"GET /\r\n",
+    b"BREW / HTTP/1.1\r\n",
     head("Content-Length: x"),
     head("Content-Length: 5", CHUNKED),
     head("Content-Length: 5", "Content-Length: 5"),
