@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.bootstrap import ROOT
-from loadtests.labs import own, race
+from loadtests.labs import own, race, rush
 from loadtests.labs.lab import Verdict
 from loadtests.stack import Stack
 from tests.conftest import Install, free_settings
@@ -38,6 +38,10 @@ def add(session, *_):
     session.execute(text("UPDATE issues SET seen = seen + 1"))
     return "saved"
 """
+OF_ANOTHER = """=(
+            "a356c422e82843ee7a8e01ff54deec5bf220b21b02f36960dc2f93b2f0c5d64b"
+            if event.message.startswith("new") else event.fingerprint)"""
+"""All new errors in the row of one of them."""
 ENDLESS = """
 
 from sqlalchemy import update
@@ -88,6 +92,15 @@ def edited(name: str) -> str:
         "in_one_process": original + IN_ONE_PROCESS,
         "without_first_seen": replaced(solution("upsert"), WITHOUT_FIRST_SEEN, ""),
         "no_such_column": original + NO_SUCH_COLUMN,
+        "one_for_all": replaced(solution("upsert"), "=event.fingerprint", "=event.service"),
+        "first_of_all": replaced(solution("upsert"), "=event.fingerprint", OF_ANOTHER),
+        "swapped": replaced(
+            replaced(solution("upsert"), "=event.service", "=event.message[:64]"),
+            "message=event.message,",
+            "message=event.service,",
+        ),
+        "without_stack_trace": replaced(solution("upsert"), "=event.stack_trace", "=None"),
+        "never_later": replaced(solution("upsert"), ", last_seen=seen_at)", ")"),
         "endless": original + ENDLESS,
     }
     return made[name] if name in made else solution(name)
@@ -114,6 +127,11 @@ def solution(name: str) -> str:
         ("latin", "ingest.py can't be read: 'utf-8' codec"),
         ("without_first_seen", "The log's last error: pymysql.err.OperationalError: (1364, \"Field 'first_"),
         ("no_such_column", "OperationalError: (1054"),
+        ("one_for_all", "events are in rows of errors that nobody sent"),
+        ("first_of_all", "too many are in other rows"),
+        ("swapped", "service is 'all that an event says', should be 'lab-2'; message is 'lab-2', should be"),
+        ("without_stack_trace", "stack_trace is None, should be 'at lab 2'."),
+        ("never_later", "not what else the rows say: last_seen is not later"),
         ("endless", "sees the same picture. Commit or roll back before you try again"),
     ],
 )
@@ -121,7 +139,7 @@ def test_lab_2_knows_a_copy_that_is_not_mended(
     two: Stack, tmp_path: Path, name: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if name == "endless":
-        monkeypatch.setattr(race, "PATIENCE", 2.0)
+        monkeypatch.setattr(rush, "PATIENCE", 2.0)
     verdict = tried(two, tmp_path, name)
     assert not verdict.is_done, verdict.why
     assert told in verdict.why
