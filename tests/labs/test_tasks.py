@@ -203,11 +203,34 @@ def one(_, fingerprint):
     return Dependencies(mysql=mysql_health(engine, True))
 """
 TWICE = """
+from shared import listing
+
 
 def one(_, fingerprint):
     issue = listing.one(engine, fingerprint)
     issue.times_seen *= 2
     return issue
+"""
+UNSEARCHED = """
+from shared import listing
+
+
+def page(_, query):
+    return listing.page(engine, query.model_copy(update={"service": None}))
+"""
+REFUSING = """
+from itertools import count
+
+from shared.answer import unavailable
+
+numbers = count()
+kept = keep
+
+
+def keep(event):
+    if event.message.startswith("lab 10") and next(numbers) % 5 < 2:
+        raise unavailable("Not now")
+    kept(event)
 """
 UNCHECKED = """
 
@@ -225,6 +248,14 @@ ADDED = {
     "unchecked": UNCHECKED,
 }
 """To the skeleton, by learners who are not done."""
+WRONG = {"twice": TWICE, "refusing": REFUSING, "unsearched": UNSEARCHED}
+"""To what was done."""
+WITHOUT = {
+    "no service": ('"service": event.service', '"service": "default"'),
+    "no message": ('"message": event.message', '"message": "m"'),
+    "no stack trace": ('"stack_trace": event.stack_trace', '"stack_trace": None'),
+}
+"""What was done, without a part of the event."""
 
 
 def third(name: str) -> str:
@@ -237,8 +268,10 @@ def third(name: str) -> str:
             return "no Python"
         case "solution":
             return done
-        case "twice":
-            return replaced(done, RUN, f"\nfrom shared import listing\n{TWICE}\n{RUN}")
+        case _ if name in WITHOUT:
+            return replaced(done, *WITHOUT[name])
+        case _ if name in WRONG:
+            return replaced(done, RUN, f"{WRONG[name]}\n{RUN}")
         case _:
             return replaced(own.SKELETON.read_text(), RUN, f"{ADDED[name]}\n{RUN}")
 
@@ -254,6 +287,11 @@ def third(name: str) -> str:
         ("speechless", "had no answer ("),
         ("other form", "answered 200 in another form, "),
         ("twice", "events were sent, and "),
+        ("refusing", "were answered 503. Its log:"),
+        ("no service", "service is 'default', should be 'lab-10'."),
+        ("no message", "message is 'm', should be 'all that an event says'."),
+        ("no stack trace", "stackTrace is None, should be 'at lab 10'."),
+        ("unsearched", "/api/v1/errors?service=lab-10 has "),
         ("solution", "it is faster"),
     ],
 )
@@ -265,3 +303,22 @@ def test_lab_10_knows_a_twin_that_counts(stack: Stack, tmp_path: Path, name: str
     verdict = own.verify(bench)
     assert told in verdict.why
     assert verdict.is_done is (name == "solution")
+
+
+@pytest.mark.parametrize(
+    ("rates", "is_done", "told"),
+    [
+        ((600, 279, 237), True, "It answers 600 a second, the naive twin 279."),
+        ((600, 237, 279), True, "the naive twin 279."),
+        ((260, 237, 279), False, "It answers 260 a second, the naive twin 279."),
+        ((260, 279, 237), False, "the naive twin 279."),
+        ((600, 279, 56), False, "answered 279 before and 56 after: something else keeps this machine busy"),
+        ((100, 56, 279), False, "which is faster can't be told. Try again."),
+    ],
+)
+def test_lab_10_compares_with_the_faster_of_two(
+    rates: tuple[float, float, float], is_done: bool, told: str
+) -> None:
+    verdict = own.compared(*rates)
+    assert verdict.is_done is is_done
+    assert told in verdict.why
