@@ -195,7 +195,7 @@ def one_at_a_time() -> Iterator[None]:
             try:
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                say("waiting for another one in this folder")
+                say("waiting until another make in this folder has looked after its packages")
                 fcntl.flock(folder, fcntl.LOCK_EX)
         yield
     finally:

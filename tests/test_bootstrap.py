@@ -24,7 +24,8 @@ def test_of_two_in_one_folder_the_second_waits() -> None:
             [sys.executable, "-u", bootstrap.__file__], stdout=subprocess.PIPE, text=True
         )
         assert second.stdout
-        assert second.stdout.readline() == "setup: waiting for another one in this folder\n"
+        said = second.stdout.readline()
+        assert said == "setup: waiting until another make in this folder has looked after its packages\n"
         assert second.poll() is None
     second.communicate(timeout=LIMIT)
     assert second.returncode == 0

@@ -154,6 +154,7 @@ LAB = Lab(
             "MySQL, 3 into a file?",
             state,
             within=0.0,
+            choices=len(STATES),
             mistakes=(
                 Mistake(
                     lambda answer, found: answer == 3 and found["part"] == "redis",

@@ -139,6 +139,7 @@ def _question(at: int) -> Question:
         f"Which of the {len(CAUSES)} was it?",
         partial(_number, at),
         within=0.0,
+        choices=len(CAUSES),
         mistakes=(*_mistakes(at),),
         show=partial(_show, at),
         hints=HINTS,

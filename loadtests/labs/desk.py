@@ -165,7 +165,7 @@ class Desk:
         if line.lower() == SOLUTION:
             self._tell_solution(question, measured)
             return False
-        answer = self._read(line, question.unit)
+        answer = self._read(line, question.unit, question.choices)
         if answer is None:
             return False
         if question.is_right(answer, measured):
@@ -190,13 +190,17 @@ class Desk:
             pass
         return value
 
-    def _read(self, line: str, unit: str) -> float | None:
-        """None where it is no number, which the learner is told."""
+    def _read(self, line: str, unit: str, choices: int = 0) -> float | None:
+        """None where it is no number, or none of the choices, which the learner is told."""
         try:
-            return parsed(line, unit)
+            value = parsed(line, unit)
         except ValueError as error:
             self._console.print(str(error), markup=False)
             return None
+        if choices and value not in range(1, choices + 1):
+            self._console.print(f"From 1 to {choices}, please.")
+            return None
+        return value
 
     def _value(self, prompt: str, knob: Knob) -> float | None:
         """None where the learner leaves it."""

@@ -89,7 +89,8 @@ def naive_rate(measured: Measured) -> float:
 def show(console: Console, measured: Measured) -> None:
     table = Table(title=f"{CLIENTS} clients without a pause")
     for head in ("MySQL away", "twin", "answers/s", "mean wait, ms", "p95, ms", "in MySQL after, s", "lost"):
-        table.add_column(head, justify="left" if head == "twin" else "right")
+        # At 80 columns something has to break: a head can, and the name of a twin can't.
+        table.add_column(head, justify="left" if head == "twin" else "right", no_wrap=head == "twin")
     for away, points in ((0.0, measured["near"]), (measured["away"], measured["far"])):
         for twin in TWINS:
             point = points[twin]

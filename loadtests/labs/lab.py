@@ -56,6 +56,8 @@ class Question:
     """What it is about, before it is asked and as often as the learner likes; to be seen until it ends."""
     hints: Sequence[str] = ()
     """For whoever asks, one at a time; a prediction has none."""
+    choices: int = 0
+    """Where one of so many is asked for, by its number from 1 on."""
     solution: Callable[[Measured], str] = lambda _: ""
     """Told to whoever asks, and once it is answered; a prediction has none."""
 

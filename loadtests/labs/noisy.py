@@ -152,6 +152,11 @@ def oversold(measured: Measured) -> float:
     return float(measured["outcomes"][NAIVE]["sold"] - BUDGET)
 
 
+def uncounted(outcome: Outcome) -> int:
+    """Bids that were answered 200, and are neither a ticket nor counted on the row of those too late."""
+    return max(BUYERS * BIDS - outcome["sold"] - outcome["folded"] - outcome["bids_failed"], 0)
+
+
 def show(console: Console, measured: Measured) -> None:
     table = Table(title=f"{measured['processes']} processes of each twin")
     for head in ("", *TWINS):
@@ -168,6 +173,7 @@ def show(console: Console, measured: Measured) -> None:
     )
     for head, key, digits in rows:
         table.add_row(head, *(f"{each[key]:,.{digits}f}" for each in outcomes))
+    table.add_row("bids answered, and in no count", *(f"{uncounted(each):,}" for each in outcomes))
     console.print(table)
 
 
@@ -180,7 +186,7 @@ def explain(measured: Measured) -> str:
         f"Of {BUDGET} tickets the naive twin sold {naive['sold']:,}: several buyers count what is sold, all "
         "see room for one more, and each gets it. The async twin gives places out in the script as well, one "
         f"after the other: {async_['sold']:,}. Whoever comes too late is counted, too, on one row for all; "
-        "the naive twin loses updates of that row, as it does of any other."
+        f"the naive twin loses updates of that row, as it does of any other: {uncounted(naive):,}."
     )
 
 

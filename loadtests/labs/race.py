@@ -1,11 +1,6 @@
 """Lab 2: two requests, one row; and three ways to mend it."""
 
 import random
-import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from itertools import repeat
 from pathlib import Path
 
 from rich.console import Console
@@ -15,8 +10,7 @@ from typing_extensions import TypedDict
 from loadtests.bootstrap import ROOT
 from loadtests.labs.lab import Bench, Knob, Lab, Measured, Mistake, Question, Task, Verdict, copied
 from loadtests.labs.logs import last_error
-from loadtests.load.at_once import Status, by_all
-from loadtests.load.pace import PACE
+from loadtests.labs.rush import MESSAGE, PATIENCE, SECONDS, Raced, raced
 from loadtests.load.subjects import NAIVE
 from loadtests.stack import Stack, StackError
 from loadtests.trial.reconcile import Table as Issues
@@ -25,21 +19,12 @@ from shared.db import create_tables, make_background_engine
 from shared.fingerprint import fingerprint
 
 ORIGINAL = ROOT / "naive_sync" / "ingest.py"
-WITHIN = Path(__file__).parent / "within"
-SECONDS = 3.0 * PACE
 CLIENTS = 16
-MESSAGE = "lab 2"
 STARTS = (100, 300)
 """Of the row by hand: more than there are clients, for one of which it might be taken."""
-ROUNDS, ROUND_SECONDS = 15, 0.01
-"""Of new errors: in each all clients send the same one at the same moment."""
-ROUNDS_ON_ONE = 4
-"""That share SECONDS."""
 PROCESSES = 2
 """Of the learner's copy: with one, a lock of Python's would do."""
 APART = f"There are {PROCESSES} processes, and each has for itself what Python holds: a lock, a count."
-PATIENCE = 15.0
-"""Seconds that a client waits for an answer: on one row all commit one after the other, which takes less."""
 
 
 class Move(TypedDict):
@@ -47,25 +32,6 @@ class Move(TypedDict):
     """"A" or "B"."""
     what: str
     sees: int
-
-
-class Raced(TypedDict):
-    acknowledged: int
-    recorded: int
-    """Of one row."""
-    rate: float
-    """Answers a second, of all clients at once on one row."""
-    new_acknowledged: int
-    new_recorded: int
-    """Of ROUNDS of new errors."""
-    errors: int
-    """Answers of 500."""
-    refused: int
-    """Answers that are not 200."""
-    new_refused: int
-    """Those of them that new errors got."""
-    unended: int
-    """Requests without an answer within PATIENCE."""
 
 
 class Found(Raced):
@@ -82,7 +48,7 @@ def measure(bench: Bench, clients: float) -> Found:
         start = random.randint(*STARTS)  # noqa: S311 - so that nobody knows it from the page
         moves, end = _interleaved(stack, start)
         bench.step(f"{clients:.0f} clients on one row for {SECONDS:g} s")
-        return {"moves": moves, "start": start, "end": end, **_raced(stack, int(clients), None)}
+        return {"moves": moves, "start": start, "end": end, **raced(stack, int(clients), None)}
 
 
 def _interleaved(stack: Stack, start: int) -> tuple[list[Move], int]:
@@ -116,63 +82,6 @@ def _interleaved(stack: Stack, start: int) -> tuple[list[Move], int]:
         return moves, Issues(outside).counts()[key]
 
 
-def _raced(stack: Stack, clients: int, ingest: Path | None) -> Raced:
-    """With a file in the place of the naive twin's `ingest.py`. Raises StackError where it can't start."""
-    stack.reset()
-    with _running(stack, ingest) as url:
-        one, seconds = _sent(url, clients, SECONDS / ROUNDS_ON_ONE, repeat(MESSAGE, ROUNDS_ON_ONE))
-        firsts = [] if _is_stuck(one) else [f"new error {number}" for number in range(ROUNDS)]
-        new, _ = _sent(url, clients, ROUND_SECONDS, firsts)
-    with connect(stack.settings) as mysql:
-        counts = Issues(mysql).counts()
-    recorded, every = counts.get(fingerprint(MESSAGE), 0), one + new
-    return {
-        "acknowledged": one[200],
-        "recorded": recorded,
-        "rate": one[200] / seconds,
-        "new_acknowledged": new[200],
-        "new_recorded": sum(counts.values()) - recorded,
-        "errors": every[500],
-        "refused": every.total() - every[200],
-        "new_refused": new.total() - new[200],
-        "unended": every[TimeoutError.__name__],
-    }
-
-
-def _sent(url: str, clients: int, seconds: float, messages: Iterable[str]) -> tuple[Counter[Status], float]:
-    """A round for each message, with new connections: of two processes one may get all of a round's.
-
-    Returns what came of them, and the seconds that all took. It ends once a request has no answer: the next
-    would wait as long.
-    """
-    began, statuses = time.monotonic(), Counter[Status]()
-    for message in messages:
-        statuses += _at_once(url, clients, seconds, message)
-        if _is_stuck(statuses):
-            break
-    return statuses, time.monotonic() - began
-
-
-def _at_once(url: str, clients: int, seconds: float, message: str) -> Counter[Status]:
-    return by_all(url, clients, seconds, lambda _: message, patience=PATIENCE).statuses
-
-
-def _is_stuck(statuses: Counter[Status]) -> bool:
-    return any(isinstance(status, str) for status in statuses)
-
-
-@contextmanager
-def _running(stack: Stack, ingest: Path | None) -> Iterator[str]:
-    own = {"PYTHONPATH": f"{WITHIN}:{ROOT}", "LAB_INGEST": str(ingest)} if ingest else {}
-    stack.start(NAIVE, more={NAIVE: own})
-    try:
-        yield stack.base_url(NAIVE)
-    finally:
-        if ingest:
-            stack.kill(NAIVE)  # it would wait for requests, and one of a learner's may have no end
-        stack.stop(NAIVE)
-
-
 def mine(bench: Bench) -> Path:
     return copied(bench, ORIGINAL, 2)
 
@@ -184,7 +93,7 @@ def verify(bench: Bench) -> Verdict:
         try:
             bench.step(f"your copy under the same load, in {PROCESSES} processes")
             compile(path.read_text(), path.name, "exec")
-            found = _raced(stack, CLIENTS, path)
+            found = raced(stack, CLIENTS, path)
         except SyntaxError as error:  # the server's own words would be about an import
             return Verdict(False, f"{path.name}, line {error.lineno}: {error.msg}.")
         except ValueError as error:
@@ -195,8 +104,6 @@ def verify(bench: Bench) -> Verdict:
 
 
 def _judged(found: Raced, log: Path) -> Verdict:
-    acknowledged = found["acknowledged"] + found["new_acknowledged"]
-    lost = acknowledged - found["recorded"] - found["new_recorded"]
     if found["unended"]:
         return Verdict(
             False,
@@ -206,10 +113,8 @@ def _judged(found: Raced, log: Path) -> Verdict:
         )
     if not found["acknowledged"]:
         return Verdict(False, f"Not one event was answered 200. {_said(log)}")
-    if lost > 0:
-        return Verdict(False, f"{lost:,} of {acknowledged:,} counts are still lost. {APART}")
-    if lost < 0:
-        return Verdict(False, f"{-lost:,} events were counted that nobody was told of.")
+    if why := _miscounted(found):
+        return Verdict(False, why)
     if found["refused"]:
         why = (
             "Two first events still race: while there is no row, there is none to lock. Both insert, and one "
@@ -221,11 +126,29 @@ def _judged(found: Raced, log: Path) -> Verdict:
             False,
             f"No count is lost, but {found['refused']:,} answers were not 200. {why} {_said(log)}",
         )
+    if found["wrong"]:
+        return Verdict(False, f"Every count is right, but not what else the rows say: {found['wrong']}.")
+    acknowledged = found["acknowledged"] + found["new_acknowledged"]
     return Verdict(
         True,
         f"Nothing lost of {acknowledged:,}, and every answer was 200; {found['rate']:,.0f} a second on one "
         "row, this time.",
     )
+
+
+def _miscounted(found: Raced) -> str | None:
+    if found["strange"]:
+        return (
+            f"{found['strange']:,} events are in rows of errors that nobody sent. Each belongs in the row of "
+            "its own fingerprint, event.fingerprint."
+        )
+    if found["lost"]:
+        acknowledged = found["acknowledged"] + found["new_acknowledged"]
+        elsewhere = f", and {found['doubled']:,} too many are in other rows" if found["doubled"] else ""
+        return f"{found['lost']:,} of {acknowledged:,} counts are still lost{elsewhere}. {APART}"
+    if found["doubled"]:
+        return f"{found['doubled']:,} events were counted that nobody was told of."
+    return None
 
 
 def _said(log: Path) -> str:

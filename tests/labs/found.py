@@ -126,7 +126,7 @@ def lab_8(slow: float, processes: int = 2) -> Any:
         **{"sold": 117, "folded": 150, "bids_failed": 4},
         **may(4 + 0.3 * slow),
     }
-    async_ = naive | may(4 + 0.11 * slow) | {"passed": 101, "refused": 5_000, "sold": 100}
+    async_ = naive | may(4 + 0.11 * slow) | {"passed": 101, "refused": 5_000, "sold": 100, "folded": 216}
     return {"processes": processes, "outcomes": {NAIVE: naive, ASYNC: async_}}
 
 

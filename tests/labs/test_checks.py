@@ -196,7 +196,8 @@ def test_what_is_far_from_right_is_refused(number: int, found: Any, tmp_path: Pa
         assert not [each for each in (truth - away, truth + away) if question.is_right(each, found)]
     if lab.checks:
         said = learn(lab, found, [1e9], tmp_path)
-        assert "No. " in said
+        choices = lab.checks[0].choices
+        assert (f"From 1 to {choices}, please." if choices else "No. ") in said
         assert "Right." not in said
 
 
@@ -239,6 +240,24 @@ def test_the_arithmetic_of_a_solution_is_that_of_its_figures() -> None:
     found["outcomes"][ASYNC] |= {"seconds": 4.07, "may": 101.4, "passed": 99}
     assert "20 + 20 x 4.1 s is 102." in noisy.LAB.checks[0].solution(found)
     assert "101" not in noisy.explain(found), "it is asked for"
+
+
+@pytest.mark.parametrize("number", FOUND)
+def test_what_a_lab_shows_has_room_in_a_terminal(number: int) -> None:
+    console = Console(file=StringIO(), width=80, record=True)
+    LABS[number].show(console, FOUND[number](1))
+    said = console.export_text()
+    assert "…" not in said
+    assert number not in (4, 7, 8, 10) or all(twin in said for twin in (NAIVE, ASYNC))
+
+
+@pytest.mark.parametrize("twin", [NAIVE, ASYNC])
+def test_each_bid_of_lab_8_is_in_one_line_of_its_table(twin: str) -> None:
+    console = Console(file=StringIO(), width=80, record=True)
+    noisy.show(console, lab_8(1))
+    lines = [line for line in console.export_text().splitlines() if line.startswith(("│ tickets", "│ bids"))]
+    column = [NAIVE, ASYNC].index(twin) - 3
+    assert sum(int(line.split("│")[column]) for line in lines) == noisy.BUYERS * noisy.BIDS
 
 
 def test_lab_5_counts_from_when_the_server_really_stopped() -> None:

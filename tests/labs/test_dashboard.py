@@ -129,6 +129,12 @@ def test_a_wrong_cause_gets_a_hint_that_fits_it(true: str, said: str) -> None:
     )
 
 
+def test_a_number_of_no_cause_gets_no_hint(tmp_path: Path) -> None:
+    said = learn(tmp_path, "", "12", "0")
+    assert said.count("From 1 to 9, please.") == 2
+    assert "No. " not in said
+
+
 def test_the_prediction_is_held_against_the_recordings() -> None:
     assert LAB.predict.truth(found(("scheduler",) * INCIDENTS)) == 0
     assert LAB.predict.truth(found(("cpu",) * INCIDENTS)) == INCIDENTS

@@ -106,6 +106,16 @@ def test_a_wrong_answer_gets_what_fits_it(tmp_path: Path, answer: str, told: str
     assert not Progress(tmp_path).of(1).get("passed")
 
 
+@pytest.mark.parametrize("answer", ["0", "-1", "4", "20", "1.5"])
+def test_what_is_none_of_the_choices_is_no_wrong_answer(tmp_path: Path, answer: str) -> None:
+    of = lab()
+    choice = replace(of.checks[0], truth=lambda _: 2, within=0, choices=3)
+    seen, _ = learn(tmp_path, "5", "", answer, "3", "2", of=replace(of, checks=(choice,)))
+    places = [seen.index(each) for each in ("From 1 to 3, please.", "No. ", "Right.")]
+    assert places == sorted(places)
+    assert seen.count("No. ") == 1
+
+
 @pytest.mark.parametrize(
     ("line", "unit", "value"),
     [

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from loadtests.bootstrap import ROOT
 from loadtests.demo import FLAWS
-from loadtests.labs import broken, freshness, hot_path, lies, noisy, one_request, own, pool, race
+from loadtests.labs import broken, freshness, hot_path, lies, noisy, one_request, own, pool, rush
 from loadtests.labs.__main__ import LABS
 from loadtests.labs.lab import Lab
 from loadtests.labs.progress import WORKSHOP, Progress
@@ -145,7 +145,7 @@ def test_a_lab_with_servers_tells_once_where_it_is_drawn(course: Course, number:
 
 def test_one_variable_makes_everything_short() -> None:
     assert PACE < 1
-    assert [each.SECONDS for each in (race, pool, hot_path, lies, broken, own)] == [
+    assert [each.SECONDS for each in (rush, pool, hot_path, lies, broken, own)] == [
         pytest.approx(each * PACE) for each in (3, 3, 4, 10, 8, 3)
     ]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.bootstrap import ROOT
-from loadtests.labs import own, race
+from loadtests.labs import own, race, rush
 from loadtests.labs.lab import Verdict
 from loadtests.stack import Stack
 from tests.conftest import Install, free_settings
@@ -38,6 +38,10 @@ def add(session, *_):
     session.execute(text("UPDATE issues SET seen = seen + 1"))
     return "saved"
 """
+OF_ANOTHER = """=(
+            "a356c422e82843ee7a8e01ff54deec5bf220b21b02f36960dc2f93b2f0c5d64b"
+            if event.message.startswith("new") else event.fingerprint)"""
+"""All new errors in the row of one of them."""
 ENDLESS = """
 
 from sqlalchemy import update
@@ -88,6 +92,15 @@ def edited(name: str) -> str:
         "in_one_process": original + IN_ONE_PROCESS,
         "without_first_seen": replaced(solution("upsert"), WITHOUT_FIRST_SEEN, ""),
         "no_such_column": original + NO_SUCH_COLUMN,
+        "one_for_all": replaced(solution("upsert"), "=event.fingerprint", "=event.service"),
+        "first_of_all": replaced(solution("upsert"), "=event.fingerprint", OF_ANOTHER),
+        "swapped": replaced(
+            replaced(solution("upsert"), "=event.service", "=event.message[:64]"),
+            "message=event.message,",
+            "message=event.service,",
+        ),
+        "without_stack_trace": replaced(solution("upsert"), "=event.stack_trace", "=None"),
+        "never_later": replaced(solution("upsert"), ", last_seen=seen_at)", ")"),
         "endless": original + ENDLESS,
     }
     return made[name] if name in made else solution(name)
@@ -114,6 +127,11 @@ def solution(name: str) -> str:
         ("latin", "ingest.py can't be read: 'utf-8' codec"),
         ("without_first_seen", "The log's last error: pymysql.err.OperationalError: (1364, \"Field 'first_"),
         ("no_such_column", "OperationalError: (1054"),
+        ("one_for_all", "events are in rows of errors that nobody sent"),
+        ("first_of_all", "too many are in other rows"),
+        ("swapped", "service is 'all that an event says', should be 'lab-2'; message is 'lab-2', should be"),
+        ("without_stack_trace", "stack_trace is None, should be 'at lab 2'."),
+        ("never_later", "not what else the rows say: last_seen is not later"),
         ("endless", "sees the same picture. Commit or roll back before you try again"),
     ],
 )
@@ -121,7 +139,7 @@ def test_lab_2_knows_a_copy_that_is_not_mended(
     two: Stack, tmp_path: Path, name: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if name == "endless":
-        monkeypatch.setattr(race, "PATIENCE", 2.0)
+        monkeypatch.setattr(rush, "PATIENCE", 2.0)
     verdict = tried(two, tmp_path, name)
     assert not verdict.is_done, verdict.why
     assert told in verdict.why
@@ -185,11 +203,34 @@ def one(_, fingerprint):
     return Dependencies(mysql=mysql_health(engine, True))
 """
 TWICE = """
+from shared import listing
+
 
 def one(_, fingerprint):
     issue = listing.one(engine, fingerprint)
     issue.times_seen *= 2
     return issue
+"""
+UNSEARCHED = """
+from shared import listing
+
+
+def page(_, query):
+    return listing.page(engine, query.model_copy(update={"service": None}))
+"""
+REFUSING = """
+from itertools import count
+
+from shared.answer import unavailable
+
+numbers = count()
+kept = keep
+
+
+def keep(event):
+    if event.message.startswith("lab 10") and next(numbers) % 5 < 2:
+        raise unavailable("Not now")
+    kept(event)
 """
 UNCHECKED = """
 
@@ -207,6 +248,14 @@ ADDED = {
     "unchecked": UNCHECKED,
 }
 """To the skeleton, by learners who are not done."""
+WRONG = {"twice": TWICE, "refusing": REFUSING, "unsearched": UNSEARCHED}
+"""To what was done."""
+WITHOUT = {
+    "no service": ('"service": event.service', '"service": "default"'),
+    "no message": ('"message": event.message', '"message": "m"'),
+    "no stack trace": ('"stack_trace": event.stack_trace', '"stack_trace": None'),
+}
+"""What was done, without a part of the event."""
 
 
 def third(name: str) -> str:
@@ -219,8 +268,10 @@ def third(name: str) -> str:
             return "no Python"
         case "solution":
             return done
-        case "twice":
-            return replaced(done, RUN, f"\nfrom shared import listing\n{TWICE}\n{RUN}")
+        case _ if name in WITHOUT:
+            return replaced(done, *WITHOUT[name])
+        case _ if name in WRONG:
+            return replaced(done, RUN, f"{WRONG[name]}\n{RUN}")
         case _:
             return replaced(own.SKELETON.read_text(), RUN, f"{ADDED[name]}\n{RUN}")
 
@@ -236,6 +287,11 @@ def third(name: str) -> str:
         ("speechless", "had no answer ("),
         ("other form", "answered 200 in another form, "),
         ("twice", "events were sent, and "),
+        ("refusing", "were answered 503. Its log:"),
+        ("no service", "service is 'default', should be 'lab-10'."),
+        ("no message", "message is 'm', should be 'all that an event says'."),
+        ("no stack trace", "stackTrace is None, should be 'at lab 10'."),
+        ("unsearched", "/api/v1/errors?service=lab-10 has "),
         ("solution", "it is faster"),
     ],
 )
@@ -247,3 +303,22 @@ def test_lab_10_knows_a_twin_that_counts(stack: Stack, tmp_path: Path, name: str
     verdict = own.verify(bench)
     assert told in verdict.why
     assert verdict.is_done is (name == "solution")
+
+
+@pytest.mark.parametrize(
+    ("rates", "is_done", "told"),
+    [
+        ((600, 279, 237), True, "It answers 600 a second, the naive twin 279."),
+        ((600, 237, 279), True, "the naive twin 279."),
+        ((260, 237, 279), False, "It answers 260 a second, the naive twin 279."),
+        ((260, 279, 237), False, "the naive twin 279."),
+        ((600, 279, 56), False, "answered 279 before and 56 after: something else keeps this machine busy"),
+        ((100, 56, 279), False, "which is faster can't be told. Try again."),
+    ],
+)
+def test_lab_10_compares_with_the_faster_of_two(
+    rates: tuple[float, float, float], is_done: bool, told: str
+) -> None:
+    verdict = own.compared(*rates)
+    assert verdict.is_done is is_done
+    assert told in verdict.why
