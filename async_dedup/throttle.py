@@ -8,7 +8,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -22,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from async_dedup.buckets import Buckets
 from async_dedup.buffer import Buffer
 from async_dedup.fates import KEPT, Fate
-from async_dedup.modes import CYCLE, Mode, Modes
+from async_dedup.modes import CYCLE, SILENT, Mode, Modes
 from async_dedup.peers import Peers
 from async_dedup.states import State
 from shared.answer import now as utc_now
@@ -31,7 +30,7 @@ from shared.event import Event
 from shared.model import ServiceUse
 from shared.pipeline_metrics import mode_changes, throttle_mode, throttle_peers
 from shared.processes import show
-from shared.quota import MAX_SERVICES, Quotas, throttled
+from shared.quota import MAX_SERVICES, MOST_BURSTS, Quotas, throttled
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -152,13 +151,18 @@ class Throttle:
 
     def _hear(self, service: str, events: int, ahead: float) -> None:
         """Of a peer: how many events it has let through since it told before, and how far ahead it is."""
-        if not self.quotas.of(service).is_any:
+        quota = self.quotas.of(service)
+        if not quota.is_any:
             return
         self.note()
-        now = time.monotonic()
+        now, share, nodes = time.monotonic(), self.share, max(MOST_BURSTS, self._nodes)
+        # A burst of each, and what they let through until one that is not heard is no peer: more is of
+        # another quota than ours.
+        most = quota.most_ahead(share, nodes) + nodes * SILENT * CYCLE
         if events:
-            self.buckets.elsewhere(service, events, self.share, now)
-        self.buckets.at_least(service, ahead, now, is_news=self.mode is not Mode.REDIS)
+            self.buckets.elsewhere(service, events, share, now, most)
+        # So far ahead it was when the message left: without the cycle each hop would add its time.
+        self.buckets.at_least(service, min(ahead, most) - CYCLE, now, is_news=self.mode is not Mode.REDIS)
 
     async def start(self) -> None:
         """Raises OSError where the port for peers is taken."""
@@ -208,8 +212,7 @@ class Throttle:
     def _count(self) -> None:
         if self.mode is Mode.REDIS:
             self._nodes = max(self._buffer.nodes(self.node), 1)
-            if uncounted := self.buckets.uncounted():
-                self._buffer.count_services(uncounted)
+            self.buckets.count(self._buffer.count_services)
 
     def keep(self) -> None:
         """One statement, of what has changed and is not over."""
@@ -228,5 +231,9 @@ class Throttle:
 async def _every(seconds: float, work: Callable[[], None]) -> None:
     while True:
         await asyncio.sleep(seconds)
-        with suppress(RedisError, SQLAlchemyError):  # the next time does it
+        try:
             await asyncio.to_thread(work)
+        except (RedisError, SQLAlchemyError):
+            pass  # the next time does it
+        except Exception:
+            log.exception("What services have used is not noted, or not counted")

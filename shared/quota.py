@@ -42,9 +42,9 @@ class Quota(NamedTuple):
         """Seconds by which an event may come before its turn: the burst."""
         return (max(self.burst * share, 1) - 1) * self.interval(share)
 
-    def most_ahead(self, share: float = 1.0) -> float:
+    def most_ahead(self, share: float = 1.0, bursts: int = MOST_BURSTS) -> float:
         """Seconds: more is of another rate than today's, or of a clock that was set back."""
-        return MOST_BURSTS * (self.tolerance(share) + self.interval(share))
+        return bursts * (self.tolerance(share) + self.interval(share))
 
     def events_left(self, ahead: float, share: float = 1.0) -> int | None:
         """That may be sent at once by who is so many seconds ahead; None where there is no rate."""

@@ -357,7 +357,7 @@ def test_counts_that_are_summed_keep_the_rate_and_told_tokens_do_not(number: int
         counts = [dict(each)["shop"].passed for each in made]
         for node in range(number):
             others = sum(counts[each] - told[each] for each in range(number) if each != node)
-            made[node].elsewhere("shop", others, 1.0, now)
+            made[node].elsewhere("shop", others, 1.0, now, 60.0)
         told[:] = counts
 
     def smallest_wins(made: list[Buckets], now: float) -> None:
