@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -21,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from async_dedup.buckets import Buckets
 from async_dedup.buffer import Buffer
 from async_dedup.fates import KEPT, Fate
+from async_dedup.keys import NODE_SECONDS
 from async_dedup.modes import CYCLE, SILENT, Mode, Modes
 from async_dedup.peers import Peers
 from async_dedup.states import State
@@ -64,6 +66,8 @@ class Throttle:
         self.peers = Peers(settings, self.node, self._messages, self._hear)
         self._nodes = max(settings.workers, 1 + len(settings.peers))
         """That share a rate where nobody can be asked: as many as were last agreed on."""
+        self._counted_since = time.monotonic()
+        """Since when Redis has counted: not all may have come to be counted yet."""
         self._kept = 0.0
         self._told: dict[tuple[str, ...], tuple[bytes, float, int]] = {}
         """What Redis has said of how far ahead services are, by services; when, and to which question."""
@@ -132,6 +136,7 @@ class Throttle:
         self._told.clear()
 
     def redis_may_have_forgotten(self) -> None:
+        self._counted_since = time.monotonic()
         self.note()
         self.buckets.redis_may_have_forgotten()
 
@@ -169,8 +174,11 @@ class Throttle:
         await self._restore()
         await self.peers.start()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self.peers.close()
+        if self.mode is Mode.REDIS:
+            with suppress(RedisError):  # it is counted for a while
+                await asyncio.to_thread(self._buffer.leave, self.node)
 
     async def _restore(self) -> None:
         """What was used before this start, so that a restart of everything hands out no second burst."""
@@ -211,7 +219,9 @@ class Throttle:
 
     def _count(self) -> None:
         if self.mode is Mode.REDIS:
-            self._nodes = max(self._buffer.nodes(self.node), 1)
+            counted = self._buffer.nodes(self.node)
+            are_all_there = time.monotonic() > self._counted_since + NODE_SECONDS
+            self._nodes = counted if are_all_there else max(counted, self._nodes)
             self.buckets.count(self._buffer.count_services)
 
     def keep(self) -> None:
@@ -230,10 +240,10 @@ class Throttle:
 
 async def _every(seconds: float, work: Callable[[], None]) -> None:
     while True:
-        await asyncio.sleep(seconds)
         try:
             await asyncio.to_thread(work)
         except (RedisError, SQLAlchemyError):
             pass  # the next time does it
         except Exception:
             log.exception("What services have used is not noted, or not counted")
+        await asyncio.sleep(seconds)
