@@ -70,7 +70,7 @@ def create_app() -> FastAPI:
         for task in tasks:
             task.cancel()
         if limits:
-            limits.throttle.close()
+            await limits.throttle.close()
         await stores.close()
 
     metrics.show_requests()

@@ -4,7 +4,7 @@ While Redis decides, it tells how far ahead each service is, and this is a copy,
 Without Redis this decides, by what this process has let through, and what its peers have told of theirs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from shared.quota import CLOSE, MAX_SERVICES, OTHERS, Quotas
@@ -102,13 +102,18 @@ class Buckets:
             if is_news:
                 self.untold.add(name)
 
-    def elsewhere(self, service: str, events: int, share: float, now: float) -> None:
-        """What a peer has let through by itself comes on top: each process keeps the sum of all."""
+    def elsewhere(self, service: str, events: int, share: float, now: float, most: float) -> None:
+        """What a peer has let through by itself comes on top: each process keeps the sum of all.
+
+        But for what is more than `most` seconds ahead.
+        """
         if interval := self._quotas.of(service).interval(share):
             name = self._name(service, now)
             bucket = self._of[name]
-            bucket.arrival, bucket.changed = max(bucket.arrival, now) + events * interval, now
-            bucket.heard[self._questions] = bucket.heard.get(self._questions, 0.0) + events * interval
+            before = max(bucket.arrival, now)
+            bucket.arrival, bucket.changed = max(min(before + events * interval, now + most), before), now
+            more = bucket.arrival - before
+            bucket.heard[self._questions] = bucket.heard.get(self._questions, 0.0) + more
             if len(bucket.heard) > MOST_HEARD:
                 first, second, *_ = bucket.heard
                 bucket.heard[second] += bucket.heard.pop(first)
@@ -117,9 +122,9 @@ class Buckets:
     def fold(self, service: str, now: float) -> None:
         self._of[self._name(service, now)].folded += 1
 
-    def uncounted(self) -> dict[str, tuple[int, int, int]]:
-        """By service, how many have passed, were throttled and folded without Redis since this was asked."""
-        found = {}
+    def count(self, tell: Callable[[dict[str, tuple[int, int, int]]], None]) -> None:
+        """By service, how many have passed, were throttled and folded without Redis since they were told."""
+        found, told = {}, []
         for name, bucket in self:
             counts = bucket.passed, bucket.throttled, bucket.folded
             if counts != bucket.counted:
@@ -127,8 +132,11 @@ class Buckets:
                     each - before for each, before in zip(counts, bucket.counted, strict=True)
                 )
                 found[name] = passed, throttled, folded
-                bucket.counted = counts
-        return found
+                told.append((bucket, counts))
+        if found:
+            tell(found)
+        for bucket, counts in told:
+            bucket.counted = counts
 
     def news(self, service: str, now: float) -> float:
         """How far ahead it is where Redis has not heard of it, else 0."""

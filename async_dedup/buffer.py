@@ -217,6 +217,10 @@ class Buffer:
             pipeline.zremrangebyscore(NODES, "-inf", now - int(NODE_SECONDS * 1e6)).zcard(NODES)
             return int(pipeline.execute()[-1])
 
+    def leave(self, node: str) -> None:
+        """It is no process of the API any more."""
+        self.redis.zrem(NODES, node)
+
     def count_services(self, counts: Mapping[str, tuple[int, int, int]]) -> None:
         """Events of each service that were let through, throttled and folded while Redis was away."""
         now = int(self.now() * 1e6)

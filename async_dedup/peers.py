@@ -12,10 +12,10 @@ import asyncio
 import hashlib
 import hmac
 import logging
+import math
 import struct
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -36,6 +36,12 @@ STRANGER_SECONDS = 2.0
 MAX_STRANGERS = 64
 """Connections on which nobody has shown the secret yet; one more, and the oldest is closed."""
 CONNECT_SECONDS = 0.5
+ODD_SECONDS = 5.0
+"""Until a peer is tried again with whom it is not the network that fails."""
+GONE_SECONDS = 60.0
+"""After which a silent node is forgotten, but for its number."""
+MAX_GONE = 10_000
+"""Nodes whose number is remembered: each restart of a peer makes one."""
 
 
 class Message(BaseModel):
@@ -54,13 +60,14 @@ class Message(BaseModel):
 class Node:
     """A peer, as it was heard."""
 
-    def __init__(self) -> None:
-        self.heard_at = 0.0
+    def __init__(self, number: int = 0) -> None:
+        self.heard_at = -math.inf
         self.hears_us = False
-        self.number = 0
+        self.number = number
+        """Of its last message."""
         self.passed: dict[str, int] = {}
         """By service, who was told last at the end."""
-        self.has_forgotten = False
+        self.has_forgotten = number > 0
         """Whether services that were not told for long are no more in there."""
 
     def is_told(self, service: str, passed: int) -> int | None:
@@ -93,6 +100,8 @@ class Peers:
         self._tell = tell
         self._hear = hear
         self._nodes: dict[str, Node] = {}
+        self._gone: dict[str, int] = {}
+        """Numbers of nodes that were forgotten: who has recorded their messages must not bring them back."""
         self._server: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._connections: set[asyncio.StreamWriter] = set()
@@ -130,14 +139,20 @@ class Peers:
 
     async def _talk(self, host: str, port: int) -> None:
         while True:
-            with suppress(OSError, TimeoutError):
+            wait = CYCLE
+            try:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     _, writer = await asyncio.open_connection(host, port)
                 try:
                     await self._talk_on(writer)
                 finally:
                     writer.transport.abort()
-            await asyncio.sleep(CYCLE)
+            except (OSError, TimeoutError):
+                pass
+            except (ValueError, OverflowError) as error:  # a name or a port that can't be
+                log.warning("Can't talk to the peer %s:%d: %s", host, port, error)
+                wait = ODD_SECONDS
+            await asyncio.sleep(wait)
 
     async def _talk_on(self, writer: asyncio.StreamWriter) -> None:
         """Until it breaks, or the peer takes nothing any more. First everything: so nothing is missing."""
@@ -199,22 +214,27 @@ class Peers:
         now = time.monotonic()
         if message.node not in self._nodes:
             self._forget(now)
-        node = self._nodes.setdefault(message.node, Node())
+            self._nodes[message.node] = Node(self._gone.pop(message.node, 0))
+        node = self._nodes[message.node]
         if message.node == self._node or message.number <= node.number:
             return
-        is_new = not node.number
+        was_away = node.heard_at < now - SILENT * CYCLE
         node.number, node.heard_at, node.hears_us = message.number, now, self._node in message.heard
         self._has_heard = self._has_heard or node.hears_us
         for service, (passed, ahead) in message.services.items():
             more = node.is_told(service, passed)
-            # What it had let through before it was first heard is in how far ahead it is; and what it lets
-            # through while it does not hear us is of a share that leaves ours out.
-            is_aside = is_new or not node.hears_us
+            # What it had let through before it was heard is in how far ahead it is; and what it lets through
+            # while one of us does not hear the other is of a share that leaves ours out.
+            is_aside = was_away or not node.hears_us
             self._hear(service, 0 if is_aside or more is None else more, ahead)
 
     def _forget(self, now: float) -> None:
         """Who is gone: a process that starts anew is another node."""
-        self._nodes = {name: node for name, node in self._nodes.items() if node.heard_at > now - 60}
+        for name, node in [*self._nodes.items()]:
+            if node.heard_at < now - GONE_SECONDS:
+                self._gone[name] = self._nodes.pop(name).number
+        while len(self._gone) > MAX_GONE:
+            del self._gone[next(iter(self._gone))]
 
 
 def _reason(error: Exception) -> str:

@@ -22,7 +22,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from async_dedup.buckets import Buckets
 from async_dedup.buffer import Buffer
 from async_dedup.fates import KEPT, Fate
-from async_dedup.modes import CYCLE, Mode, Modes
+from async_dedup.keys import NODE_SECONDS
+from async_dedup.modes import CYCLE, SILENT, Mode, Modes
 from async_dedup.peers import Peers
 from async_dedup.states import State
 from shared.answer import now as utc_now
@@ -31,7 +32,7 @@ from shared.event import Event
 from shared.model import ServiceUse
 from shared.pipeline_metrics import mode_changes, throttle_mode, throttle_peers
 from shared.processes import show
-from shared.quota import MAX_SERVICES, Quotas, throttled
+from shared.quota import MAX_SERVICES, MOST_BURSTS, Quotas, throttled
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,8 @@ class Throttle:
         self.peers = Peers(settings, self.node, self._messages, self._hear)
         self._nodes = max(settings.workers, 1 + len(settings.peers))
         """That share a rate where nobody can be asked: as many as were last agreed on."""
+        self._counted_since = time.monotonic()
+        """Since when Redis has counted: not all may have come to be counted yet."""
         self._kept = 0.0
         self._told: dict[tuple[str, ...], tuple[bytes, float, int]] = {}
         """What Redis has said of how far ahead services are, by services; when, and to which question."""
@@ -133,6 +136,7 @@ class Throttle:
         self._told.clear()
 
     def redis_may_have_forgotten(self) -> None:
+        self._counted_since = time.monotonic()
         self.note()
         self.buckets.redis_may_have_forgotten()
 
@@ -152,21 +156,29 @@ class Throttle:
 
     def _hear(self, service: str, events: int, ahead: float) -> None:
         """Of a peer: how many events it has let through since it told before, and how far ahead it is."""
-        if not self.quotas.of(service).is_any:
+        quota = self.quotas.of(service)
+        if not quota.is_any:
             return
         self.note()
-        now = time.monotonic()
+        now, share, nodes = time.monotonic(), self.share, max(MOST_BURSTS, self._nodes)
+        # A burst of each, and what they let through until one that is not heard is no peer: more is of
+        # another quota than ours.
+        most = quota.most_ahead(share, nodes) + nodes * SILENT * CYCLE
         if events:
-            self.buckets.elsewhere(service, events, self.share, now)
-        self.buckets.at_least(service, ahead, now, is_news=self.mode is not Mode.REDIS)
+            self.buckets.elsewhere(service, events, share, now, most)
+        # So far ahead it was when the message left: without the cycle each hop would add its time.
+        self.buckets.at_least(service, min(ahead, most) - CYCLE, now, is_news=self.mode is not Mode.REDIS)
 
     async def start(self) -> None:
         """Raises OSError where the port for peers is taken."""
         await self._restore()
         await self.peers.start()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self.peers.close()
+        if self.mode is Mode.REDIS:
+            with suppress(RedisError):  # it is counted for a while
+                await asyncio.to_thread(self._buffer.leave, self.node)
 
     async def _restore(self) -> None:
         """What was used before this start, so that a restart of everything hands out no second burst."""
@@ -207,9 +219,10 @@ class Throttle:
 
     def _count(self) -> None:
         if self.mode is Mode.REDIS:
-            self._nodes = max(self._buffer.nodes(self.node), 1)
-            if uncounted := self.buckets.uncounted():
-                self._buffer.count_services(uncounted)
+            counted = self._buffer.nodes(self.node)
+            are_all_there = time.monotonic() > self._counted_since + NODE_SECONDS
+            self._nodes = counted if are_all_there else max(counted, self._nodes)
+            self.buckets.count(self._buffer.count_services)
 
     def keep(self) -> None:
         """One statement, of what has changed and is not over."""
@@ -227,6 +240,10 @@ class Throttle:
 
 async def _every(seconds: float, work: Callable[[], None]) -> None:
     while True:
-        await asyncio.sleep(seconds)
-        with suppress(RedisError, SQLAlchemyError):  # the next time does it
+        try:
             await asyncio.to_thread(work)
+        except (RedisError, SQLAlchemyError):
+            pass  # the next time does it
+        except Exception:
+            log.exception("What services have used is not noted, or not counted")
+        await asyncio.sleep(seconds)

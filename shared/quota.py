@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from shared.answer import Refused
 from shared.event import Event
+from shared.settings import OTHERS as OTHERS  # noqa: PLC0414 - beside what is said of them
 from shared.settings import Settings
 
 OVERFLOW = "More new issues than this service may create"
@@ -13,10 +14,6 @@ OVERFLOW = "More new issues than this service may create"
 MAX_SERVICES = 1_000
 """Services that are remembered at a time. Others that come meanwhile, and have no quota of their own, share
 one: who invents services gets no more than that."""
-OTHERS = "(other services)"
-"""Who they are then. Its overflow issue is theirs."""
-
-
 CLOSE = 1e-9
 """Of two times that are the same but for the rounding."""
 
@@ -45,9 +42,9 @@ class Quota(NamedTuple):
         """Seconds by which an event may come before its turn: the burst."""
         return (max(self.burst * share, 1) - 1) * self.interval(share)
 
-    def most_ahead(self, share: float = 1.0) -> float:
+    def most_ahead(self, share: float = 1.0, bursts: int = MOST_BURSTS) -> float:
         """Seconds: more is of another rate than today's, or of a clock that was set back."""
-        return MOST_BURSTS * (self.tolerance(share) + self.interval(share))
+        return bursts * (self.tolerance(share) + self.interval(share))
 
     def events_left(self, ahead: float, share: float = 1.0) -> int | None:
         """That may be sent at once by who is so many seconds ahead; None where there is no rate."""

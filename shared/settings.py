@@ -28,8 +28,13 @@ SECRETS = Path("/run/secrets")
 """Where a container engine puts files named after settings, such as `twins_mysql_password`."""
 
 LEAST_SECRET = 16
+LEAST_RATE = 0.001
+"""Events a second: with the highest of bursts and any less, a service could be ahead of the calendar."""
+OTHERS = "(other services)"
+"""Who services are that share one quota. Its overflow issue is theirs."""
 
-Port = Annotated[int, Field(ge=1, le=65_535)]
+MAX_PORT = 65_535
+Port = Annotated[int, Field(ge=1, le=MAX_PORT)]
 Host = Annotated[str, Field(pattern=r"^[^\s/]+$", max_length=255)]
 Word = Annotated[str, Field(pattern=r"^[^\x00-\x1f]+$", max_length=64)]
 
@@ -52,26 +57,58 @@ def _parsed(text: object) -> object:
     if not isinstance(text, str):
         return text
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_once_each)
     except ValueError:
-        raise ValueError("Input should be JSON") from None
+        raise ValueError("Input should be JSON, with no key twice") from None
+
+
+def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError
+    return found
 
 
 def _listed(text: object) -> object:
     return [each.strip() for each in text.split(",") if each.strip()] if isinstance(text, str) else text
 
 
-RateLimit = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+def _high_enough(rate: float) -> float:
+    if 0 < rate < LEAST_RATE:
+        raise ValueError(f"Input should be 0, or at least {LEAST_RATE}")
+    return rate
+
+
+def _none_of_the_others(service: str) -> str:
+    if service == OTHERS:
+        raise ValueError("it is no service: the others have what every service has")
+    return service
+
+
+def _reachable(peer: str) -> str:
+    host, _, port = peer.rpartition(":")
+    try:
+        host.encode("idna")  # as whoever looks it up will do
+    except UnicodeError:
+        raise ValueError("Input should be host:port, and no name of a host is like that") from None
+    if not 1 <= int(port) <= MAX_PORT:
+        raise ValueError(f"Input should be host:port, with a port of 1 to {MAX_PORT}")
+    return peer
+
+
+RateLimit = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False), AfterValidator(_high_enough)]
 RateBurst = Annotated[int, Field(ge=0, le=10_000_000)]
 NewIssues = Annotated[int, Field(ge=0, le=100_000)]
-Service = Annotated[str, Field(min_length=1, max_length=64)]
-Peer = Annotated[str, Field(pattern=re.compile(r"^[^\s/:]+:[0-9]{1,5}$"), max_length=255)]
+Service = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_none_of_the_others)]
+Peer = Annotated[
+    str, Field(pattern=re.compile(r"^[^\s/:]+:[0-9]{1,5}$"), max_length=255), AfterValidator(_reachable)
+]
 
 
 class Own(BaseModel):
     """What is a service's own, where it is not what every service has."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     rate_limit: RateLimit | None = None
     rate_burst: RateBurst | None = None
@@ -132,7 +169,7 @@ class Settings(BaseSettings):
     """Seconds between two flushes: how late a count may be in MySQL."""
 
     rate_limit: RateLimit = 0.0
-    """Events a second that each service may send; 0: as many as it likes."""
+    """Events a second that each service may send, LEAST_RATE or more; 0: as many as it likes."""
     rate_burst: RateBurst = 0
     """Events that a service may send at once; 0: as many as in a second."""
     new_issues: NewIssues = 0

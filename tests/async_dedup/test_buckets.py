@@ -3,12 +3,15 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis import RedisError
 
 from async_dedup.buckets import LOOK_EVERY, MOST_HEARD, Buckets
 from shared.quota import MAX_SERVICES, OTHERS, Quotas
 from shared.settings import Own, Settings
 
 RATE, BURST = 10.0, 5
+MUCH = 1_000.0
+"""Seconds that nobody is ahead here."""
 
 
 def buckets(memory: float = 60.0) -> Buckets:
@@ -62,9 +65,9 @@ def test_services_do_not_touch_each_other() -> None:
 def test_what_a_peer_has_let_through_comes_on_top() -> None:
     made = buckets()
     assert passed(made, "shop", 0.0, events=2) == 2
-    made.elsewhere("shop", 2, 1.0, 0.0)
+    made.elsewhere("shop", 2, 1.0, 0.0, MUCH)
     assert passed(made, "shop", 0.0) == BURST - 4
-    made.elsewhere("shop", 10, 1.0, 0.0)  # more than there was: it is waited for
+    made.elsewhere("shop", 10, 1.0, 0.0, MUCH)  # more than there was: it is waited for
     assert passed(made, "shop", 1.0) == 0
     assert passed(made, "shop", 1.1) == 1
 
@@ -82,9 +85,9 @@ def test_what_redis_says_is_the_truth_and_no_news_to_it() -> None:
 def test_what_was_heard_after_a_question_is_on_top_of_its_answer() -> None:
     """Of a peer that is cut off from Redis, while this process asks there without a pause."""
     made = buckets()
-    made.elsewhere("shop", 1, 1.0, 0.0)
+    made.elsewhere("shop", 1, 1.0, 0.0, MUCH)
     first = made.next_question()
-    made.elsewhere("shop", 2, 1.0, 0.0)
+    made.elsewhere("shop", 2, 1.0, 0.0, MUCH)
     made.told("shop", 0.1, 0.0, first)
     assert made.news("shop", 0.0) == pytest.approx(0.1 + 2 / RATE)
     second = made.next_question()
@@ -102,7 +105,7 @@ def test_a_peer_that_redis_does_not_hear_of_gets_no_second_rate() -> None:
         through += not peer.take("shop", 1.0, now)
         if tick % 100 == 98:
             of_peer = dict(peer)["shop"]
-            made.elsewhere("shop", of_peer.passed - told, 1.0, now)
+            made.elsewhere("shop", of_peer.passed - told, 1.0, now, MUCH)
             made.at_least("shop", of_peer.arrival - now, now)
             peer.at_least("shop", dict(made)["shop"].arrival - now, now)
             told = of_peer.passed
@@ -121,19 +124,37 @@ def test_what_is_heard_for_long_is_kept_in_few_numbers() -> None:
     made = buckets()
     for _ in range(1_000):
         made.next_question()
-        made.elsewhere("shop", 1, 1.0, 0.0)
+        made.elsewhere("shop", 1, 1.0, 0.0, MUCH)
     assert len(dict(made)["shop"].heard) <= MOST_HEARD
     assert sum(dict(made)["shop"].heard.values()) == pytest.approx(1_000 / RATE)
+
+
+def told(made: Buckets) -> list[dict[str, tuple[int, int, int]]]:
+    found = list[dict[str, tuple[int, int, int]]]()
+    made.count(found.append)
+    return found
 
 
 def test_what_redis_has_not_counted_is_told_once() -> None:
     made = buckets()
     passed(made, "shop", 0.0)
     made.fold("shop", 0.0)
-    assert made.uncounted() == {"shop": (BURST, 100 - BURST, 1)}
-    assert made.uncounted() == {}
+    assert told(made) == [{"shop": (BURST, 100 - BURST, 1)}]
+    assert told(made) == []
     passed(made, "shop", 0.1, events=1)
-    assert made.uncounted() == {"shop": (1, 0, 0)}
+    assert told(made) == [{"shop": (1, 0, 0)}]
+
+
+def test_what_redis_did_not_take_is_told_once_more() -> None:
+    made = buckets()
+    passed(made, "shop", 0.0)
+
+    def fail(_: object) -> None:
+        raise RedisError
+
+    with pytest.raises(RedisError):
+        made.count(fail)
+    assert told(made) == [{"shop": (BURST, 100 - BURST, 0)}]
 
 
 def test_news_that_time_has_passed_by_is_none() -> None:

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
+from async_dedup import peers
 from async_dedup.buckets import Buckets
 from async_dedup.modes import CYCLE
 from async_dedup.peers import LENGTH, MAX_MESSAGE, MAX_STRANGERS, VERSION, Node, Peers
@@ -186,6 +187,47 @@ def test_what_a_peer_lets_through_while_it_does_not_hear_us_is_its_share_and_not
     asyncio.run(scenario())
 
 
+def test_peers_that_meet_again_do_not_count_what_each_let_through_by_itself() -> None:
+    """Else both would be silent for as long as they were apart."""
+    (mine, _) = settings_of(2)
+
+    async def scenario() -> None:
+        async with nodes(mine) as (node,):
+            us = ["a" * 32]
+            before = [message("b", 1, heard=us), message("b", 2, heard=us, shop=5)]
+            after = [message("b", 9, heard=us, shop=500), message("b", 10, heard=us, shop=503)]
+            for bodies in (before, after):
+                await until(lambda: node.peers.reachable == 0)
+                sending = asyncio.create_task(send(mine.peer_port, *map(packed, bodies)))
+                await until(lambda: node.peers.reachable == 1)
+                sending.cancel()
+            await until(lambda: len(node.heard) == 3)
+            assert [events for _, events, _ in node.heard] == [5, 0, 3]
+
+    asyncio.run(scenario())
+
+
+def test_messages_of_a_node_that_is_gone_do_not_bring_it_back() -> None:
+    """Whoever has recorded them, with their signatures, sends them once more."""
+    (mine, _) = settings_of(2)
+
+    async def scenario() -> None:
+        async with nodes(mine) as (node,):
+            us = ["a" * 32]
+            recorded = [packed(message("b", number, heard=us, shop=number)) for number in (1, 2)]
+            for bodies in (recorded, [packed(message("c", 1))], recorded):
+                sending = asyncio.create_task(send(mine.peer_port, *bodies))
+                await until(lambda: len(node.peers._connections) == 1)
+                await asyncio.sleep(CYCLE)
+                sending.cancel()
+                await until(lambda: not node.peers._connections)
+                for each in node.peers._nodes.values():
+                    each.heard_at -= 61
+            assert len(node.heard) == 2
+
+    asyncio.run(scenario())
+
+
 STRANGERS = {
     "another secret": packed(message("b", 1, shop=5), "something else entirely"),
     "no signature": LENGTH.pack(10) + bytes(42),
@@ -258,6 +300,21 @@ def test_a_port_that_is_taken_is_an_error() -> None:
     asyncio.run(scenario())
 
 
+def test_a_peer_that_no_connection_can_be_made_to_is_told_of_and_tried_again(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the settings let pass: nobody else would see that the telling has ended."""
+    (mine, _) = settings_of(2)
+    monkeypatch.setattr(peers, "ODD_SECONDS", CYCLE)
+
+    async def scenario() -> None:
+        async with nodes(mine.model_copy(update={"peers": ["a..b:1", "127.0.0.1:99999"]})):
+            for peer in ("a..b:1", "127.0.0.1:99999"):
+                await until(lambda: caplog.text.count(f"Can't talk to the peer {peer}") > 1)  # noqa: B023
+
+    asyncio.run(scenario())
+
+
 def test_a_peer_that_takes_nothing_holds_nobody_up() -> None:
     """It accepts connections, and never reads: what waits for it is bounded, and the others are told."""
     first, second = settings_of(2)
@@ -300,7 +357,7 @@ def test_counts_that_are_summed_keep_the_rate_and_told_tokens_do_not(number: int
         counts = [dict(each)["shop"].passed for each in made]
         for node in range(number):
             others = sum(counts[each] - told[each] for each in range(number) if each != node)
-            made[node].elsewhere("shop", others, 1.0, now)
+            made[node].elsewhere("shop", others, 1.0, now, 60.0)
         told[:] = counts
 
     def smallest_wins(made: list[Buckets], now: float) -> None:

@@ -16,6 +16,7 @@ from async_dedup.buffer import Buffer
 from async_dedup.fates import Folded
 from async_dedup.group_buffer import GroupBuffer
 from async_dedup.ingest import Ingest
+from async_dedup.keys import NODE_SECONDS, NODES
 from async_dedup.known import Lookup
 from async_dedup.limits import Limits
 from async_dedup.modes import CYCLE, Mode
@@ -25,9 +26,9 @@ from async_dedup.stores import Stores
 from loadtests.stack import Stack
 from shared.answer import Refused
 from shared.event import Event
-from shared.model import NewIssue
+from shared.model import NewIssue, ServiceUse
 from shared.quota import Quotas, overflow
-from shared.settings import Settings
+from shared.settings import LEAST_RATE, Settings
 from tests.conftest import free_settings
 from tests.parts import LIMIT, alone, drain, frozen, rows, servers_up, times_seen, wait_until, with_quota
 
@@ -97,7 +98,7 @@ async def nodes(*settings: Settings) -> AsyncIterator[list[Node]]:
         for each in made:
             await each.limits.throttle.start()
             stack.push_async_callback(each.stores.close)
-            stack.callback(each.limits.throttle.close)
+            stack.push_async_callback(each.limits.throttle.close)
             for work in (each.stores.watch(), each.limits.throttle.watch()):
                 stack.callback(asyncio.create_task(work).cancel)
         yield made
@@ -163,6 +164,39 @@ def test_without_redis_and_peers_each_process_has_its_share(
     asyncio.run(scenario())
 
 
+def test_who_is_the_first_to_count_does_not_take_itself_for_all(stack: Stack, settings: Settings) -> None:
+    """At a start, and where Redis has forgotten: without it each of them would hand out the whole rate."""
+    quota, redis = with_quota(settings, rate_limit=SLOW, workers=3), Buffer(settings).redis
+
+    async def scenario() -> None:
+        async with nodes(quota, quota) as (one, _):
+            throttle = one.limits.throttle
+            await until(lambda: redis.zcard(NODES) == 2)
+            throttle._count()
+            assert throttle._nodes == 3
+            throttle._counted_since -= NODE_SECONDS
+            throttle._count()
+            assert throttle._nodes == 2
+            throttle.redis_may_have_forgotten()
+            redis.flushall()
+            throttle._count()
+            assert throttle._nodes == 2
+
+    asyncio.run(scenario())
+
+
+def test_who_has_ended_is_counted_no_more(stack: Stack, settings: Settings) -> None:
+    """After a deployment nobody would hand out what the processes before it had, for a whole outage."""
+    quota, redis = with_quota(settings, rate_limit=SLOW), Buffer(settings).redis
+
+    async def scenario() -> None:
+        async with nodes(quota, quota):
+            await until(lambda: redis.zcard(NODES) == 2)
+
+    asyncio.run(scenario())
+    assert redis.zcard(NODES) == 0
+
+
 def test_with_peers_all_of_them_keep_to_one_rate(stack: Stack, settings: Settings) -> None:
     quota = with_quota(
         settings, rate_limit=50, rate_burst=10, services={"nobody limits it": {"rate_limit": 0}}
@@ -225,6 +259,21 @@ def test_a_restart_of_everything_hands_out_no_second_burst(stack: Stack, setting
         return fates
 
     assert asyncio.run(scenario()) == [{"kept": 5}, {"throttled": 5}]
+
+
+def test_the_longest_wait_that_can_be_is_noted(stack: Stack, settings: Settings, engine: Engine) -> None:
+    """A later one would be after the last day there is, and no other service's could be noted beside it."""
+    quota = with_quota(settings, rate_limit=LEAST_RATE, rate_burst=10_000_000)
+
+    async def scenario() -> None:
+        async with nodes(quota) as (node,):
+            throttle = node.limits.throttle
+            throttle.buckets.at_least(SHOP, throttle.quotas.of(SHOP).most_ahead(), time.monotonic())
+            await asyncio.to_thread(throttle.keep)
+
+    asyncio.run(scenario())
+    with engine.connect() as connection:
+        assert connection.scalar(select(func.count()).select_from(ServiceUse)) == 1
 
 
 def test_the_newest_word_of_redis_is_noted_last(stack: Stack, settings: Settings) -> None:
