@@ -25,6 +25,7 @@ from loadtests.stack import Stack
 from loadtests.studies.faults.steps import DIGEST
 from shared.answer import now
 from shared.event import Event
+from shared.metrics import events_folded
 from shared.model import Issue, NewIssue, ServiceUse
 from shared.quota import MAX_SERVICES, OTHERS, OVERFLOW, Quotas, overflow
 from tests.async_dedup.killed import kill_at
@@ -306,3 +307,22 @@ def test_who_asks_takes_places_and_hears_what_is_known(stack: Stack, buffer: Buf
     again = budget.look_up(engine, asked, [before.fingerprint, new.fingerprint], {SHOP: begin}, quotas)
     assert again.admitted.taken == {other.fingerprint}
     assert [place.fingerprint for place in again.places] == [new.fingerprint]
+
+
+def test_what_is_folded_beside_a_refused_row_is_counted(
+    stack: Stack, buffer: Buffer, engine: Engine, tmp_path: Path
+) -> None:
+    quotas = Quotas(with_quota(stack.settings, new_issues=1))
+    spool = Spool(tmp_path, 2**20)
+    spool.append(record("group", *some(SHOP, "refused", "a", "b")))
+    spool.close()
+    before = events_folded._value.get()
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE issues ADD CONSTRAINT odd CHECK (message <> 'refused')"))
+    try:
+        Replay(tmp_path, engine, quotas).run()
+    finally:
+        with engine.begin() as connection:
+            connection.execute(text("ALTER TABLE issues DROP CONSTRAINT odd"))
+    assert messages(engine) == {"a": 1, OVERFLOW: 1}
+    assert events_folded._value.get() - before == 1
