@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from itertools import islice
 from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -33,6 +34,8 @@ MAX_KNOWN = 50_000
 """Fingerprints of one of two generations; 10 MB both."""
 MOST_ASKED = 500
 """Of one question."""
+MOST_TOLD = 1_000
+"""Places of Redis alone that MySQL is told of at once."""
 PATIENCE = 1.0
 """Seconds that an event waits for MySQL, and after which it is asked no more for a while. With 0.25 a machine
 with 15 processes for 2 cores had Redis decide alone."""
@@ -70,6 +73,8 @@ class KnownIssues:
 
     def admitted_by_redis(self, candidates: Mapping[str, str]) -> None:
         """Fingerprints with their services."""
+        if not candidates:
+            return
         self.add(candidates)
         self.recent |= {
             each: Place(each, service, now())
@@ -78,6 +83,10 @@ class KnownIssues:
         }
         while len(self.recent) > MAX_KNOWN:
             del self.recent[next(iter(self.recent))]
+
+    def untold(self) -> list[Place]:
+        """Places that were taken in Redis alone, the oldest: MySQL may not know of them."""
+        return [*islice(self.recent.values(), MOST_TOLD)]
 
     def told(self, places: Iterable[Place]) -> None:
         """MySQL has these of `recent`."""
@@ -133,8 +142,8 @@ class Lookup:
         self._may_be_new = may_be_new
         self._engine = make_background_engine(settings, 2)
         self._waiting: list[Asked] = []
-        self._needless = set[str]()
-        """Places in MySQL of events that were not kept."""
+        self._needless = dict[str, datetime]()
+        """Places in MySQL of events that were not kept, and when they were taken."""
         self._asking = False
         self._in_thread: asyncio.Future[Found] | None = None
         self._not_before = 0.0
@@ -181,14 +190,13 @@ class Lookup:
         if not self._may_ask():
             return None
         candidates = {event.fingerprint: event.service for event in events}
-        needless, self._needless = self._needless, set()
+        needless, self._needless = self._needless, {}
+        untold = self._known.untold()
         at, services = now(), {*candidates.values()}
         if not all(map(self._quotas.is_named, services)):
             services.add(OTHERS)
         since = self._known.to_read(services, self._quotas.window)
-        asked = asyncio.ensure_future(
-            asyncio.to_thread(budget.look_up, self._engine, candidates, needless, since, self._quotas)
-        )
+        asked = asyncio.ensure_future(asyncio.to_thread(self._look_up, candidates, needless, since, untold))
         self._in_thread = asked
         done, _ = await asyncio.wait([asked], timeout=PATIENCE)
         if not done:
@@ -197,17 +205,31 @@ class Lookup:
             if done and not isinstance(asked.exception(), SQLAlchemyError):
                 log.error("MySQL was not asked for places: a bug", exc_info=asked.exception())
             self._not_before = time.monotonic() + NOT_AGAIN
+            self._needless |= needless
             return None
         admitted, places = asked.result()
+        self._known.told(untold)
         self._known.add(admitted.known)
         self._known.remind(since, at, places)
         return admitted
 
+    def _look_up(
+        self,
+        candidates: Mapping[str, str],
+        needless: Mapping[str, datetime],
+        since: Mapping[str, datetime],
+        untold: Sequence[Place],
+    ) -> Found:
+        """Blocks. Before MySQL gives any it hears of the places that this process has from Redis alone."""
+        if untold:
+            budget.tell(self._engine, untold)
+        return budget.look_up(self._engine, candidates, needless, since, self._quotas)
+
     def _too_late(self, asked: "asyncio.Future[Found]") -> None:
         """Nobody waits for it any more; what was not given a place by Redis meanwhile needs none here."""
         if not asked.cancelled() and not asked.exception():
-            for fingerprint in asked.result().admitted.taken:
-                self._is_needless(fingerprint)
+            for fingerprint, at in asked.result().admitted.taken.items():
+                self._is_needless(fingerprint, at)
 
     def _watched(self, asked: Asked, admitted: Admitted) -> Done:
         """What MySQL says of an event is remembered until that is answered."""
@@ -226,12 +248,13 @@ class Lookup:
                 del on_their_way[fingerprint]
             is_throttled = isinstance(outcome, Refused) and outcome.status == HTTPStatus.TOO_MANY_REQUESTS
             if fingerprint in admitted.taken and (is_throttled or isinstance(outcome, Folded)):
-                self._is_needless(fingerprint)
+                self._is_needless(fingerprint, admitted.taken[fingerprint])
             asked.done(outcome)
 
         return answered
 
-    def _is_needless(self, fingerprint: str) -> None:
-        if not self._known.has(fingerprint) and len(self._needless) < MAX_KNOWN:
-            self._needless.add(fingerprint)
+    def _is_needless(self, fingerprint: str, taken_at: datetime) -> None:
+        is_awaited = self._known.has(fingerprint) or fingerprint in self._known.placed
+        if not is_awaited and len(self._needless) < MAX_KNOWN:
+            self._needless[fingerprint] = taken_at
             self._start()
