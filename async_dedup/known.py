@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from itertools import islice
@@ -52,6 +52,10 @@ class KnownIssues:
     def __init__(self) -> None:
         self._newer: set[str] = set()
         self._older: set[str] = set()
+        self._in_redis: dict[str, None] = {}
+        """Those that Redis has let pass: where it loses its data their issues may never come."""
+        self._doubted: set[str] = set()
+        """Those that it had let pass when it lost its data. MySQL is asked once more before they are new."""
         self.denied = Counter[str]()
         """Fingerprints for which MySQL had no place: how many of their events are on their way."""
         self.placed = Counter[str]()
@@ -76,13 +80,30 @@ class KnownIssues:
         if not candidates:
             return
         self.add(candidates)
+        self._in_redis |= dict.fromkeys(candidates)
         self.recent |= {
             each: Place(each, service, now())
             for each, service in candidates.items()
             if each not in self.placed
         }
-        while len(self.recent) > MAX_KNOWN:
-            del self.recent[next(iter(self.recent))]
+        for each in (self._in_redis, self.recent):
+            while len(each) > MAX_KNOWN:
+                del each[next(iter(each))]
+
+    def redis_has_forgotten(self) -> None:
+        self._doubted = {each for each in self._doubted.union(self._in_redis) if self.has(each)}
+        self._in_redis.clear()
+
+    def is_doubted(self, fingerprint: str) -> bool:
+        return fingerprint in self._doubted
+
+    def answered(self, asked: Iterable[str], known: Collection[str]) -> None:
+        """By MySQL, which has issues of those `known`; the others are as new as it says."""
+        lost = self._doubted.intersection(asked)
+        self._doubted -= lost
+        self._newer -= lost
+        self._older -= lost
+        self.add(known)
 
     def untold(self) -> list[Place]:
         """Places that were taken in Redis alone, the oldest: MySQL may not know of them."""
@@ -155,7 +176,7 @@ class Lookup:
         return await future
 
     def submit(self, event: Event, done: Done) -> None:
-        if not self._may_be_new(event):
+        if not self._may_be_new(event) and not self._known.is_doubted(event.fingerprint):
             self._ingest.submit(event, done)
             return
         self._waiting.append(Asked(event, done))
@@ -209,7 +230,7 @@ class Lookup:
             return None
         admitted, places = asked.result()
         self._known.told(untold)
-        self._known.add(admitted.known)
+        self._known.answered(candidates, admitted.known)
         self._known.remind(since, at, places)
         return admitted
 

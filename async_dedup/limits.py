@@ -57,3 +57,8 @@ class Limits:
         """What was used, and which places were taken: it is told with the services' next groups."""
         self.known.redis_may_have_forgotten()
         self.throttle.redis_may_have_forgotten()
+
+    def redis_has_forgotten(self) -> None:
+        """It has lost its data, of that there is no doubt."""
+        self.known.redis_has_forgotten()
+        self.redis_may_have_forgotten()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.exc import OperationalError
 
 from async_dedup import budget, services
@@ -408,6 +408,27 @@ def test_who_asks_mysql_tells_it_first(stack: Stack, settings: Settings) -> None
         await node.stores.close()
 
     asyncio.run(scenario())
+
+
+def test_what_redis_has_lost_is_asked_for_once_more(stack: Stack, settings: Settings, engine: Engine) -> None:
+    """Its place was given back, and another's issue has it; what MySQL knows stays known."""
+    quota = with_quota(settings, new_issues=2, services=FREE)
+    known, lost, late = some(1, name="known"), some(1, name="lost"), some(1, name="late")
+
+    async def scenario() -> None:
+        async with nodes(quota) as (node,):
+            assert await node.send(*known) == {"kept": 1}
+            drain(Buffer(settings), engine)
+            assert await node.send(*lost) == {"kept": 1}
+            Buffer(settings).redis.flushall()
+            with engine.begin() as connection:
+                connection.execute(delete(NewIssue).where(budget.NO_ISSUE))
+            assert await node.send(*late) == {"kept": 1}
+            assert await node.send(*known, *lost) == {"kept": 1, "folded": 1}
+
+    asyncio.run(scenario())
+    drain(Buffer(settings), engine)
+    assert rows_of_shop(engine) == 2
 
 
 def test_what_could_not_be_given_back_is_so_later(
