@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, and_, delete, exists, func, or_, select
+from sqlalchemy import Connection, Engine, and_, delete, exists, func, or_, select, tuple_, update
 from sqlalchemy.dialects.mysql import insert
 
 from shared.answer import now
@@ -26,9 +26,14 @@ HOMELESS = timedelta(minutes=1)
 """After which a place without its issue is given back, should nobody have done so."""
 
 _insert = insert(ServiceUse)
-LOCK = _insert.on_duplicate_key_update(arrival=ServiceUse.arrival)
-"""Changes nothing, and holds the row to the end of the transaction."""
-TAKE = insert(NewIssue).prefix_with("IGNORE")
+KEEP = _insert.on_duplicate_key_update(arrival=func.greatest(ServiceUse.arrival, _insert.inserted.arrival))
+"""A service is not idle; and its row is held to the end of the transaction."""
+_place = insert(NewIssue)
+NOTE = _place.prefix_with("IGNORE")
+TAKE = _place.on_duplicate_key_update(
+    service=_place.inserted.service, reserved_at=_place.inserted.reserved_at
+)
+"""Also one of an earlier window, that nobody counts any more."""
 NO_ISSUE = ~exists().where(Issue.fingerprint == NewIssue.fingerprint)
 WITH_MESSAGE = func.char_length(Issue.message) > 0
 """Without one a flush has made the row before the digest, and it is as new as its place says."""
@@ -51,8 +56,8 @@ class Admitted(NamedTuple):
     """There are issues of them."""
     placed: set[str]
     """They had a place before."""
-    taken: set[str]
-    """They have one now."""
+    taken: dict[str, datetime]
+    """They have one now, since then."""
     folded: dict[str, str]
     """There was none left, with the service on whose overflow issue they count."""
 
@@ -66,35 +71,41 @@ class Found(NamedTuple):
 def look_up(
     engine: Engine,
     candidates: Mapping[str, str],
-    needless: Collection[str],
+    needless: Mapping[str, datetime],
     since: Mapping[str, datetime],
     quotas: Quotas,
 ) -> Found:
     """In one transaction: gives back places that are `needless`, takes some for `candidates`, as `admit`.
 
-    `since`, by service: places that were taken from then on are read. Raises sqlalchemy's errors.
+    `needless`: when each was taken. `since`, by service: places that were taken from then on are read.
+    Raises sqlalchemy's errors.
     """
-    return transact(
-        engine,
-        lambda connection: Found(
-            admit(connection, candidates, quotas, needless),
-            _places(connection, since) if since else [],
-        ),
-    )
+
+    def work(connection: Connection) -> Found:
+        if needless:
+            # Who asked for one of them since then has made it younger, and relies on it.
+            of_then = tuple_(NewIssue.fingerprint, NewIssue.reserved_at).in_([*needless.items()])
+            connection.execute(delete(NewIssue).where(of_then, NO_ISSUE))
+        admitted = admit(connection, candidates, quotas)
+        return Found(admitted, _places(connection, since) if since else [])
+
+    return transact(engine, work)
 
 
-def admit(
-    connection: Connection, candidates: Mapping[str, str], quotas: Quotas, needless: Collection[str] = ()
-) -> Admitted:
+def admit(connection: Connection, candidates: Mapping[str, str], quotas: Quotas) -> Admitted:
     """Takes a place for each fingerprint that may be new, in order, as far as its service has any left.
 
     `candidates` have their services. The places are the transaction's.
     """
+    # A budget may have been turned off since they were spooled.
+    candidates = {each: service for each, service in candidates.items() if quotas.of(service).new_issues}
     owners = _lock(connection, sorted({*candidates.values()}), quotas)
-    if needless:
-        connection.execute(delete(NewIssue).where(NewIssue.fingerprint.in_([*needless]), NO_ISSUE))
-    known, placed = _known(connection, candidates), _placed(connection, candidates)
     left, since = Counter[str](), now() - timedelta(seconds=quotas.window)
+    known, placed = _known(connection, candidates), _placed(connection, candidates, since)
+    if awaited := placed - known:
+        # Their issues come now, and count from now on.
+        renewed = update(NewIssue).where(NewIssue.fingerprint.in_(awaited)).values(reserved_at=now())
+        connection.execute(renewed)
     left.update({owner: quotas.of(owner).new_issues for owner in owners.values()})
     left.subtract(_taken(connection, {*owners.values()}, since))
     folded, rows = {}, []
@@ -108,8 +119,8 @@ def admit(
             left[owner] -= 1
             rows.append(Place(fingerprint, owner, now()))
     if rows:
-        connection.execute(TAKE, [place.row for place in rows])
-    return Admitted(known, placed, {place.fingerprint for place in rows}, folded)
+        connection.execute(TAKE, [place.row for place in sorted(rows)])
+    return Admitted(known, placed, {place.fingerprint: place.reserved_at for place in rows}, folded)
 
 
 def without_issue(connection: Connection, candidates: Mapping[str, str]) -> dict[str, str]:
@@ -121,17 +132,16 @@ def without_issue(connection: Connection, candidates: Mapping[str, str]) -> dict
 def note(connection: Connection, places: Sequence[Place]) -> list[Place]:
     """Keeps places that were taken in Redis. Returns those whose issue was there before."""
     fingerprints = [place.fingerprint for place in places]
-    noted = _placed(connection, fingerprints)
-    known = _known(connection, fingerprints)
-    if rows := [place.row for place in places if place.fingerprint not in known | noted]:
-        connection.execute(TAKE, rows)
-    return [place for place in places if place.fingerprint in known - noted]
+    noted, known = _placed(connection, fingerprints), _known(connection, fingerprints)
+    there, needless = noted | known, known - noted
+    if rows := [place.row for place in sorted(places) if place.fingerprint not in there]:
+        connection.execute(NOTE, rows)
+    return [place for place in places if place.fingerprint in needless]
 
 
 def tell(engine: Engine, places: Sequence[Place]) -> None:
     """MySQL has the places that were taken in Redis, also those whose issues have not come yet."""
-    with engine.begin() as connection:
-        note(connection, places)
+    transact(engine, lambda connection: note(connection, places))
 
 
 def trim(engine: Engine, window: float, waits_for: float | None) -> None:
@@ -164,7 +174,7 @@ def _lock(connection: Connection, services: Sequence[str], quotas: Quotas) -> di
         has_own = name in known or quotas.is_named(service) or room >= 0
         owners[service] = service if has_own else OTHERS
     rows = [{"service": owner.encode(), "arrival": now()} for owner in sorted({*owners.values()})]
-    connection.execute(LOCK, rows)
+    connection.execute(KEEP, rows)
     return owners
 
 
@@ -176,10 +186,9 @@ def _known(connection: Connection, fingerprints: Iterable[str]) -> set[str]:
     }
 
 
-def _placed(connection: Connection, fingerprints: Iterable[str]) -> set[str]:
-    return {
-        *connection.scalars(select(NewIssue.fingerprint).where(NewIssue.fingerprint.in_([*fingerprints])))
-    }
+def _placed(connection: Connection, fingerprints: Iterable[str], since: datetime = datetime.min) -> set[str]:
+    which = NewIssue.fingerprint.in_([*fingerprints]), NewIssue.reserved_at > since
+    return {*connection.scalars(select(NewIssue.fingerprint).where(*which))}
 
 
 def _taken(connection: Connection, services: Collection[str], since: datetime) -> dict[str, int]:

@@ -163,7 +163,7 @@ class GroupBuffer:
                     redis_forgot.inc()
                     self._start_anew()
                     if self._limits:
-                        self._limits.redis_may_have_forgotten()
+                        self._limits.redis_has_forgotten()
                     anew = self._next_group(group.events)
                     group.script, group.keys, group.arguments = anew.script, anew.keys, anew.arguments
                     group.told, group.question = anew.told, anew.question

@@ -9,9 +9,10 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from itertools import islice
 from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -33,6 +34,8 @@ MAX_KNOWN = 50_000
 """Fingerprints of one of two generations; 10 MB both."""
 MOST_ASKED = 500
 """Of one question."""
+MOST_TOLD = 1_000
+"""Places of Redis alone that MySQL is told of at once."""
 PATIENCE = 1.0
 """Seconds that an event waits for MySQL, and after which it is asked no more for a while. With 0.25 a machine
 with 15 processes for 2 cores had Redis decide alone."""
@@ -49,6 +52,10 @@ class KnownIssues:
     def __init__(self) -> None:
         self._newer: set[str] = set()
         self._older: set[str] = set()
+        self._in_redis: dict[str, None] = {}
+        """Those that Redis has let pass: where it loses its data their issues may never come."""
+        self._doubted: set[str] = set()
+        """Those that it had let pass when it lost its data. MySQL is asked once more before they are new."""
         self.denied = Counter[str]()
         """Fingerprints for which MySQL had no place: how many of their events are on their way."""
         self.placed = Counter[str]()
@@ -70,14 +77,37 @@ class KnownIssues:
 
     def admitted_by_redis(self, candidates: Mapping[str, str]) -> None:
         """Fingerprints with their services."""
+        if not candidates:
+            return
         self.add(candidates)
+        self._in_redis |= dict.fromkeys(candidates)
         self.recent |= {
             each: Place(each, service, now())
             for each, service in candidates.items()
             if each not in self.placed
         }
-        while len(self.recent) > MAX_KNOWN:
-            del self.recent[next(iter(self.recent))]
+        for each in (self._in_redis, self.recent):
+            while len(each) > MAX_KNOWN:
+                del each[next(iter(each))]
+
+    def redis_has_forgotten(self) -> None:
+        self._doubted = {each for each in self._doubted.union(self._in_redis) if self.has(each)}
+        self._in_redis.clear()
+
+    def is_doubted(self, fingerprint: str) -> bool:
+        return fingerprint in self._doubted
+
+    def answered(self, asked: Iterable[str], known: Collection[str]) -> None:
+        """By MySQL, which has issues of those `known`; the others are as new as it says."""
+        lost = self._doubted.intersection(asked)
+        self._doubted -= lost
+        self._newer -= lost
+        self._older -= lost
+        self.add(known)
+
+    def untold(self) -> list[Place]:
+        """Places that were taken in Redis alone, the oldest: MySQL may not know of them."""
+        return [*islice(self.recent.values(), MOST_TOLD)]
 
     def told(self, places: Iterable[Place]) -> None:
         """MySQL has these of `recent`."""
@@ -133,8 +163,8 @@ class Lookup:
         self._may_be_new = may_be_new
         self._engine = make_background_engine(settings, 2)
         self._waiting: list[Asked] = []
-        self._needless = set[str]()
-        """Places in MySQL of events that were not kept."""
+        self._needless = dict[str, datetime]()
+        """Places in MySQL of events that were not kept, and when they were taken."""
         self._asking = False
         self._in_thread: asyncio.Future[Found] | None = None
         self._not_before = 0.0
@@ -146,7 +176,7 @@ class Lookup:
         return await future
 
     def submit(self, event: Event, done: Done) -> None:
-        if not self._may_be_new(event):
+        if not self._may_be_new(event) and not self._known.is_doubted(event.fingerprint):
             self._ingest.submit(event, done)
             return
         self._waiting.append(Asked(event, done))
@@ -181,14 +211,13 @@ class Lookup:
         if not self._may_ask():
             return None
         candidates = {event.fingerprint: event.service for event in events}
-        needless, self._needless = self._needless, set()
+        needless, self._needless = self._needless, {}
+        untold = self._known.untold()
         at, services = now(), {*candidates.values()}
         if not all(map(self._quotas.is_named, services)):
             services.add(OTHERS)
         since = self._known.to_read(services, self._quotas.window)
-        asked = asyncio.ensure_future(
-            asyncio.to_thread(budget.look_up, self._engine, candidates, needless, since, self._quotas)
-        )
+        asked = asyncio.ensure_future(asyncio.to_thread(self._look_up, candidates, needless, since, untold))
         self._in_thread = asked
         done, _ = await asyncio.wait([asked], timeout=PATIENCE)
         if not done:
@@ -197,17 +226,31 @@ class Lookup:
             if done and not isinstance(asked.exception(), SQLAlchemyError):
                 log.error("MySQL was not asked for places: a bug", exc_info=asked.exception())
             self._not_before = time.monotonic() + NOT_AGAIN
+            self._needless |= needless
             return None
         admitted, places = asked.result()
-        self._known.add(admitted.known)
+        self._known.told(untold)
+        self._known.answered(candidates, admitted.known)
         self._known.remind(since, at, places)
         return admitted
+
+    def _look_up(
+        self,
+        candidates: Mapping[str, str],
+        needless: Mapping[str, datetime],
+        since: Mapping[str, datetime],
+        untold: Sequence[Place],
+    ) -> Found:
+        """Blocks. Before MySQL gives any it hears of the places that this process has from Redis alone."""
+        if untold:
+            budget.tell(self._engine, untold)
+        return budget.look_up(self._engine, candidates, needless, since, self._quotas)
 
     def _too_late(self, asked: "asyncio.Future[Found]") -> None:
         """Nobody waits for it any more; what was not given a place by Redis meanwhile needs none here."""
         if not asked.cancelled() and not asked.exception():
-            for fingerprint in asked.result().admitted.taken:
-                self._is_needless(fingerprint)
+            for fingerprint, at in asked.result().admitted.taken.items():
+                self._is_needless(fingerprint, at)
 
     def _watched(self, asked: Asked, admitted: Admitted) -> Done:
         """What MySQL says of an event is remembered until that is answered."""
@@ -226,12 +269,13 @@ class Lookup:
                 del on_their_way[fingerprint]
             is_throttled = isinstance(outcome, Refused) and outcome.status == HTTPStatus.TOO_MANY_REQUESTS
             if fingerprint in admitted.taken and (is_throttled or isinstance(outcome, Folded)):
-                self._is_needless(fingerprint)
+                self._is_needless(fingerprint, admitted.taken[fingerprint])
             asked.done(outcome)
 
         return answered
 
-    def _is_needless(self, fingerprint: str) -> None:
-        if not self._known.has(fingerprint) and len(self._needless) < MAX_KNOWN:
-            self._needless.add(fingerprint)
+    def _is_needless(self, fingerprint: str, taken_at: datetime) -> None:
+        is_awaited = self._known.has(fingerprint) or fingerprint in self._known.placed
+        if not is_awaited and len(self._needless) < MAX_KNOWN:
+            self._needless[fingerprint] = taken_at
             self._start()

@@ -1,10 +1,10 @@
 """Everything that an API process has where services have quotas; without any there is none of it."""
 
+import asyncio
 from collections.abc import Collection, Iterable
 from datetime import timedelta
 
 from async_dedup import budget
-from async_dedup.budget import Place
 from async_dedup.buffer import Buffer
 from async_dedup.known import KnownIssues
 from async_dedup.states import State
@@ -37,9 +37,11 @@ class Limits:
         """By MySQL."""
         self.known.add(each for each in candidates if each not in folded)
 
-    def untold(self) -> list[Place]:
-        """Places that were taken in Redis alone: MySQL may not know of them."""
-        return [*self.known.recent.values()]
+    async def tell_places(self) -> None:
+        """MySQL knows then of those that were taken in Redis alone. Raises sqlalchemy's errors."""
+        while untold := self.known.untold():
+            await asyncio.to_thread(budget.tell, self._engine, untold)
+            self.known.told(untold)
 
     def places(self) -> dict[str, int]:
         """Of each service within the window, as MySQL knows them. Raises sqlalchemy's errors; blocks."""
@@ -55,3 +57,8 @@ class Limits:
         """What was used, and which places were taken: it is told with the services' next groups."""
         self.known.redis_may_have_forgotten()
         self.throttle.redis_may_have_forgotten()
+
+    def redis_has_forgotten(self) -> None:
+        """It has lost its data, of that there is no doubt."""
+        self.known.redis_has_forgotten()
+        self.redis_may_have_forgotten()

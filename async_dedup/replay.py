@@ -95,8 +95,7 @@ class Replay:
 
     def _apply(self, records: Sequence[Record]) -> None:
         try:
-            folded = direct.write(self._engine, records, self._quotas)
-            events_folded.inc(_events_of(records, folded))
+            self._write(records)
         except DBAPIError as error:
             if not is_refusal(error):
                 raise
@@ -117,7 +116,11 @@ class Replay:
                 else:
                     fit.append(counted)
             rest.append(record.model_copy(update={"counted": fit}))
-        direct.write(self._engine, rest, self._quotas)
+        self._write(rest)
+
+    def _write(self, records: Sequence[Record]) -> None:
+        folded = direct.write(self._engine, records, self._quotas)
+        events_folded.inc(_events_of(records, folded))
 
     def _set_aside(self, record: Record, counted: Counted, reason: str) -> None:
         """Before the rest is applied: after it, a kill would leave nobody to do so."""

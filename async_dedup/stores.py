@@ -162,15 +162,17 @@ class Stores:
 
     async def _settled(self, record: Record) -> None:
         """Before MySQL is asked for places: it knows of those that were taken in Redis alone."""
-        if self._limits is None or not record.candidates:
+        if self._limits is None:
             return
-        await self._tell_places(self._limits)
-        await asyncio.sleep(self._direct_since + budget.SETTLE - time.monotonic())
+        await self._limits.tell_places()  # of what is known, too: with an issue a place would not be noted
+        if record.candidates:
+            await asyncio.sleep(self._direct_since + budget.SETTLE - time.monotonic())
+            await self._limits.tell_places()  # of events that were on their way to Redis
 
-    async def _tell_places(self, limits: Limits) -> None:
-        if untold := limits.untold():
-            await self._in_thread(lambda: budget.tell(self._engine, untold))
-            limits.known.told(untold)
+    async def _tell_places(self) -> None:
+        if self._limits:
+            with suppress(SQLAlchemyError):  # the next look tries again
+                await self._limits.tell_places()
 
     async def _resolve_doubt(self) -> None:
         """A store that has failed once answers now, or has failed often enough."""
@@ -243,11 +245,17 @@ class Stores:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def watch(self) -> None:
-        """For as long as the process runs: looks whether a store is back, and replays what was spooled."""
+        """For as long as the process runs: looks whether a store is back, and replays what was spooled.
+
+        Whatever the state, MySQL is told of the places that Redis gives alone: by those who are idle, too.
+        """
         replaying = asyncio.create_task(self._replay_all())
+        telling = asyncio.create_task(self._tell_places())
         for look in count(1):
             await asyncio.sleep(LOOK_EVERY)
             with suppress(Exception):  # whatever it is: nobody would start this task again
+                if telling.done():
+                    telling = asyncio.create_task(self._tell_places())
                 has_spooled = self.state is State.SPOOL
                 await self._look()
                 is_due = has_spooled or look % LOOKS_FOR_OTHERS == 0
@@ -264,8 +272,7 @@ class Stores:
         with suppress(RedisError, SQLAlchemyError, OSError):  # the next look tries again
             if await asyncio.to_thread(self._replay.waiting):
                 if self._limits:  # MySQL was away when the places that Redis gave were to be noted there
-                    with suppress(SQLAlchemyError):
-                        await self._tell_places(self._limits)
+                    await self._tell_places()
                     await asyncio.sleep(budget.SETTLE)
                 # The thread's, as a group that is being appended: it is never in the middle of one.
                 await self._in_thread(self._spool.close)

@@ -15,11 +15,11 @@ from typing import Any
 from uuid import uuid4
 
 from redis import RedisError
-from sqlalchemy import func, select
-from sqlalchemy.dialects.mysql import insert
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from async_dedup.buckets import Buckets
+from async_dedup.budget import KEEP
 from async_dedup.buffer import Buffer
 from async_dedup.fates import KEPT, Fate
 from async_dedup.keys import NODE_SECONDS
@@ -47,9 +47,6 @@ RESTORE_SECONDS = 2.0
 """That a start waits for MySQL: without it, services begin with all that they may have."""
 LEAST_MEMORY = 60.0
 """Seconds, besides the window of its budget, that a service is remembered that has nothing used."""
-
-_insert = insert(ServiceUse)
-KEEP = _insert.on_duplicate_key_update(arrival=func.greatest(ServiceUse.arrival, _insert.inserted.arrival))
 
 
 class Throttle:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
@@ -25,6 +26,7 @@ from loadtests.stack import Stack
 from loadtests.studies.faults.steps import DIGEST
 from shared.answer import now
 from shared.event import Event
+from shared.metrics import events_folded
 from shared.model import Issue, NewIssue, ServiceUse
 from shared.quota import MAX_SERVICES, OTHERS, OVERFLOW, Quotas, overflow
 from tests.async_dedup.killed import kill_at
@@ -286,23 +288,109 @@ def test_the_scheduler_gives_no_place_back_while_redis_is_away(
 
 
 def test_who_asks_takes_places_and_hears_what_is_known(stack: Stack, buffer: Buffer, engine: Engine) -> None:
-    quotas = Quotas(with_quota(stack.settings, new_issues=2))
-    known, before, new, late, other = some(SHOP, "known", "before", "new", "late", "other")
+    quotas = Quotas(with_quota(stack.settings, new_issues=3))
+    known, before, new, thrown, late, other = some(SHOP, "known", "before", "new", "thrown", "late", "other")
     direct.write(engine, [record("known", known)])
     begin = now()
     budget.tell(engine, [Place(before.fingerprint, SHOP, begin)])
-    candidates = {each.fingerprint: SHOP for each in (known, before, new, late)}
-    found = budget.look_up(engine, candidates, (), {}, quotas).admitted
-    assert found == (
-        {known.fingerprint},
-        {before.fingerprint},
-        {new.fingerprint},
-        {late.fingerprint: SHOP},
-    )
-    assert placed(engine) == {before.fingerprint, new.fingerprint}
-    # What was not needed is free again, in the same breath, but never that of an issue.
+    candidates = {each.fingerprint: SHOP for each in (known, before, new, thrown, late)}
+    found = budget.look_up(engine, candidates, {}, {}, quotas).admitted
+    assert (found.known, found.placed) == ({known.fingerprint}, {before.fingerprint})
+    assert found.taken.keys() == {new.fingerprint, thrown.fingerprint}
+    assert found.folded == {late.fingerprint: SHOP}
+    assert placed(engine) == {before.fingerprint, new.fingerprint, thrown.fingerprint}
+    # What was not needed is free again, in the same breath: no issue's, and none that was asked for since.
     direct.write(engine, [record("new", new)], quotas)
-    asked = {other.fingerprint: SHOP}
-    again = budget.look_up(engine, asked, [before.fingerprint, new.fingerprint], {SHOP: begin}, quotas)
-    assert again.admitted.taken == {other.fingerprint}
+    needless = {before.fingerprint: begin, **found.taken}
+    again = budget.look_up(engine, {other.fingerprint: SHOP}, needless, {SHOP: begin}, quotas)
+    assert again.admitted.taken.keys() == {other.fingerprint}
+    assert placed(engine) == {before.fingerprint, new.fingerprint, other.fingerprint}
     assert [place.fingerprint for place in again.places] == [new.fingerprint]
+
+
+def test_a_place_of_an_earlier_window_is_none(stack: Stack, buffer: Buffer, engine: Engine) -> None:
+    """Its event was never kept; it comes again today, and counts today."""
+    quotas = Quotas(with_quota(stack.settings, new_issues=1, new_issues_window=2.0))
+    a, b = some(SHOP, "a", "b")
+    budget.tell(engine, [Place(a.fingerprint, SHOP, now() - timedelta(seconds=3))])
+    assert direct.write(engine, [record("first", a, b)], quotas) == {b.fingerprint}
+
+
+def test_an_issue_counts_from_when_it_comes(stack: Stack, buffer: Buffer, engine: Engine) -> None:
+    """Its place was taken nearly a window ago."""
+    quotas = Quotas(with_quota(stack.settings, new_issues=1, new_issues_window=60.0))
+    a, b = some(SHOP, "a", "b")
+    budget.tell(engine, [Place(a.fingerprint, SHOP, now() - timedelta(seconds=50))])
+    began = now()
+    assert direct.write(engine, [record("first", a, b)], quotas) == {b.fingerprint}
+    with engine.connect() as connection:
+        assert connection.scalars(select(NewIssue.reserved_at)).one() >= began
+
+
+def test_what_another_needs_is_not_given_back(stack: Stack, buffer: Buffer, engine: Engine) -> None:
+    """One process took the place, and its event was throttled while another's was on its way."""
+    quotas = Quotas(with_quota(stack.settings, new_issues=1))
+    a, b = some(SHOP, "a", "b")
+    candidates = {a.fingerprint: SHOP}
+    thrown = budget.look_up(engine, candidates, {}, {}, quotas).admitted
+    assert budget.look_up(engine, candidates, {}, {}, quotas).admitted.placed == {a.fingerprint}
+    found = budget.look_up(engine, {b.fingerprint: SHOP}, thrown.taken, {}, quotas)
+    assert found.admitted.folded == {b.fingerprint: SHOP}
+
+
+def test_a_budget_that_was_turned_off_folds_nothing(
+    stack: Stack, buffer: Buffer, engine: Engine, tmp_path: Path
+) -> None:
+    """It was spooled with one, and is replayed without; another service has its own."""
+    quotas = Quotas(with_quota(stack.settings, new_issues=1, services={SHOP: {"new_issues": 0}}))
+    spool = Spool(tmp_path, 2**20)
+    spool.append(record("group", *some(SHOP, "a", "b"), *some("search", "c", "d")))
+    spool.close()
+    Replay(tmp_path, engine, quotas).run()
+    assert messages(engine) == {"a": 1, "b": 1, "c": 1, OVERFLOW: 1}
+
+
+def test_a_service_that_creates_issues_is_not_idle(stack: Stack, buffer: Buffer, engine: Engine) -> None:
+    """Else it would share the others' budget, and so have two."""
+    quotas = Quotas(with_quota(stack.settings, new_issues=1, new_issues_window=2.0))
+    a, b = some(SHOP, "a", "b")
+    direct.write(engine, [record("first", a)], quotas)
+    long_ago = now() - timedelta(seconds=63)
+    with engine.begin() as connection:
+        connection.execute(update(ServiceUse).values(arrival=long_ago))
+        connection.execute(update(NewIssue).values(reserved_at=long_ago))
+    direct.write(engine, [record("second", b)], quotas)
+    budget.trim(engine, quotas.window, 0.0)
+    with engine.connect() as connection:
+        assert connection.scalars(select(ServiceUse.service)).all() == [SHOP.encode()]
+
+
+def test_many_places_are_told_at_once(stack: Stack, buffer: Buffer) -> None:
+    """A group of events may wait for it; the second time all are there."""
+    limits = Limits(stack.settings, Quotas(with_quota(stack.settings, new_issues=1)), buffer)
+    many = {f"{each:064x}": SHOP for each in range(10_000)}
+    for _ in range(2):
+        limits.known.admitted_by_redis(many)
+        began = time.monotonic()
+        asyncio.run(limits.tell_places())
+        assert time.monotonic() - began < 4
+        assert not limits.known.recent
+
+
+def test_what_is_folded_beside_a_refused_row_is_counted(
+    stack: Stack, buffer: Buffer, engine: Engine, tmp_path: Path
+) -> None:
+    quotas = Quotas(with_quota(stack.settings, new_issues=1))
+    spool = Spool(tmp_path, 2**20)
+    spool.append(record("group", *some(SHOP, "refused", "a", "b")))
+    spool.close()
+    before = events_folded._value.get()
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE issues ADD CONSTRAINT odd CHECK (message <> 'refused')"))
+    try:
+        Replay(tmp_path, engine, quotas).run()
+    finally:
+        with engine.begin() as connection:
+            connection.execute(text("ALTER TABLE issues DROP CONSTRAINT odd"))
+    assert messages(engine) == {"a": 1, OVERFLOW: 1}
+    assert events_folded._value.get() - before == 1

@@ -7,17 +7,19 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, delete, func, select
+from sqlalchemy.exc import OperationalError
 
-from async_dedup import services
+from async_dedup import budget, services
 from async_dedup.buffer import Buffer
 from async_dedup.fates import Folded
 from async_dedup.group_buffer import GroupBuffer
 from async_dedup.ingest import Ingest
 from async_dedup.keys import NODE_SECONDS, NODES
-from async_dedup.known import Lookup
+from async_dedup.known import NOT_AGAIN, Lookup
 from async_dedup.limits import Limits
 from async_dedup.modes import CYCLE, Mode
 from async_dedup.spool import files
@@ -415,6 +417,95 @@ def test_a_redis_that_is_frozen_and_counts_later_has_taken_no_place_too_many(
     wait_until(lambda: Buffer(settings).now())
     drain(Buffer(settings), engine)
     assert 10 <= rows_of_shop(engine) <= 20
+
+
+@pytest.mark.parametrize("who", ["the same", "another"])
+def test_mysql_hears_of_places_that_redis_gave_without_it(
+    stack: Stack, settings: Settings, engine: Engine, who: str
+) -> None:
+    """It is back when Redis goes, before the digest; whoever sends next, be it first what is known to it."""
+    quota = with_quota(settings, new_issues=1, services=FREE)
+    own_spool = quota.model_copy(update={"spool_folder": settings.spool_folder / "another"})
+
+    async def scenario() -> None:
+        async with nodes(quota, own_spool) as (one, two):
+            stack.kill("mysql")
+            assert await one.send(*some(1)) == {"kept": 1}
+            stack.start("mysql")
+            if who == "another":
+                await until(lambda: not one.limits.known.recent)
+            await lose_redis(stack, one, two)
+            if who == "the same":
+                assert await one.send(*some(1)) == {"kept": 1}
+            sender = two if who == "another" else one
+            assert await sender.send(*some(1, name="late")) == {"folded": 1}
+
+    asyncio.run(scenario())
+    stack.start("redis")
+    drain(Buffer(settings), engine)
+    assert rows_of_shop(engine) == 1
+
+
+def test_who_asks_mysql_tells_it_first(stack: Stack, settings: Settings) -> None:
+    """Of a place that Redis alone has given it."""
+    quota = with_quota(settings, new_issues=1, services=FREE)
+
+    async def scenario() -> None:
+        node = Node(quota)
+        node.limits.known.admitted_by_redis({some(1)[0].fingerprint: SHOP})
+        assert await node.send(*some(1, name="late")) == {"folded": 1}
+        await node.stores.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_redis_has_lost_is_asked_for_once_more(stack: Stack, settings: Settings, engine: Engine) -> None:
+    """Its place was given back, and another's issue has it; what MySQL knows stays known."""
+    quota = with_quota(settings, new_issues=2, services=FREE)
+    known, lost, late = some(1, name="known"), some(1, name="lost"), some(1, name="late")
+
+    async def scenario() -> None:
+        async with nodes(quota) as (node,):
+            assert await node.send(*known) == {"kept": 1}
+            drain(Buffer(settings), engine)
+            assert await node.send(*lost) == {"kept": 1}
+            Buffer(settings).redis.flushall()
+            with engine.begin() as connection:
+                connection.execute(delete(NewIssue).where(budget.NO_ISSUE))
+            assert await node.send(*late) == {"kept": 1}
+            assert await node.send(*known, *lost) == {"kept": 1, "folded": 1}
+
+    asyncio.run(scenario())
+    drain(Buffer(settings), engine)
+    assert rows_of_shop(engine) == 2
+
+
+def test_what_could_not_be_given_back_is_so_later(
+    stack: Stack, settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quota = with_quota(settings, rate_limit=SLOW, rate_burst=2, new_issues=5, services=FREE)
+    look_up = budget.look_up
+
+    def fail_to_give_back(engine: Engine, candidates: Any, needless: Any, *others: Any) -> Any:
+        if needless:
+            raise OperationalError("", {}, Exception("MySQL has gone away"))
+        return look_up(engine, candidates, needless, *others)
+
+    def places() -> int:
+        with engine.connect() as connection:
+            return connection.scalar(select(func.count()).select_from(NewIssue)) or 0
+
+    async def scenario() -> None:
+        async with nodes(quota) as (node,):
+            monkeypatch.setattr(budget, "look_up", fail_to_give_back)
+            assert await node.send(*some(3)) == {"kept": 2, "throttled": 1}
+            await asyncio.sleep(NOT_AGAIN)
+            assert places() == 3
+            monkeypatch.setattr(budget, "look_up", look_up)
+            assert await node.send(*some(1, name="later")) == {"throttled": 1}
+            await until(lambda: places() == 2)
+
+    asyncio.run(scenario())
 
 
 def test_what_is_throttled_keeps_no_place(stack: Stack, settings: Settings, engine: Engine) -> None:
