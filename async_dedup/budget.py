@@ -173,7 +173,8 @@ def _lock(connection: Connection, services: Sequence[str], quotas: Quotas) -> di
             room -= 1
         has_own = name in known or quotas.is_named(service) or room >= 0
         owners[service] = service if has_own else OTHERS
-    rows = [{"service": owner.encode(), "arrival": now()} for owner in sorted({*owners.values()})]
+    second = now().replace(microsecond=0)  # most questions change nothing then, and sync nothing
+    rows = [{"service": owner.encode(), "arrival": second} for owner in sorted({*owners.values()})]
     connection.execute(KEEP, rows)
     return owners
 
