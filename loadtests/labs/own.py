@@ -194,7 +194,7 @@ def _unlike(url: str) -> str | None:
 def compared(rate: float, before: float, after: float) -> Verdict:
     """With the naive twin, measured before and after: of a machine that is busy for a while one is wrong."""
     slower, faster = sorted((before, after))
-    if slower < faster / 2:
+    if rate <= faster and slower < faster / 2:  # what was slow then may have made this one slow
         return Verdict(
             False,
             f"Every event is counted, after a kill too. It answers {rate:,.0f} a second; but the naive twin "
