@@ -2,17 +2,14 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from http import HTTPStatus
-from http.client import HTTPConnection
-from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.table import Table
 from typing_extensions import TypedDict
 
 from loadtests.labs.lab import Bench, Knob, Lab, Measured, Mistake, Question
-from loadtests.load.at_once import PATIENCE, by_all, in_rounds, of_its_own, post
+from loadtests.load.at_once import by_all, in_rounds, of_its_own, one_by_one
 from loadtests.load.pace import PACE
 from loadtests.load.subjects import ASYNC, NAIVE, TWINS
 from loadtests.stack import Stack
@@ -111,9 +108,8 @@ def _outcome(bench: Bench, stack: Stack, twin: str) -> Outcome:
 
 def _buy(url: str, number: int) -> int:
     """Returns how many bids were taken."""
-    with closing(HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE)) as connection:
-        bids = [Event(message=f"buyer {number}, bid {bid}", service=TICKETS) for bid in range(BIDS)]
-        return sum(post(connection, bid) == HTTPStatus.OK for bid in bids)
+    bids = [Event(message=f"buyer {number}, bid {bid}", service=TICKETS) for bid in range(BIDS)]
+    return one_by_one(url, bids)[HTTPStatus.OK]
 
 
 def _sold(stack: Stack, acknowledged: int) -> tuple[int, int]:

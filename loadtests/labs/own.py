@@ -4,9 +4,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from http import HTTPStatus
-from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,7 +17,7 @@ from loadtests.bootstrap import ROOT
 from loadtests.labs.contract import CASES, ISSUES, NO_ANSWER, PATIENCE, differences
 from loadtests.labs.lab import Bench, Knob, Lab, Measured, Question, Task, Verdict, copied
 from loadtests.labs.logs import end_of, last_error
-from loadtests.load.at_once import Answers, Status, by_all, post
+from loadtests.load.at_once import Answers, Status, by_all, one_by_one
 from loadtests.load.pace import PACE
 from loadtests.load.subjects import ASYNC, NAIVE, TWINS
 from loadtests.stack import Stack, process
@@ -81,8 +80,8 @@ def verify(bench: Bench) -> Verdict:
                 return _mute(log)
             if wrong := [*differences(url)]:
                 return _differing(wrong, log)
-            status, answers = _sent_whole(url), _loaded(url, CLIENTS)
-            if failed := _failed(answers.statuses + Counter([status])):
+            whole, answers = one_by_one(url, [WHOLE], patience=PATIENCE), _loaded(url, CLIENTS)
+            if failed := _failed(answers.statuses + whole):
                 return Verdict(False, f"Of {answers.statuses.total() + 1:,} events {failed}. {_end(log)}")
         bench.step("yours is killed, and started again: what is there of it?")
         with running(stack, program) as (url, log):
@@ -100,11 +99,6 @@ def _naive_rate(stack: Stack) -> float:
     rate = _loaded(stack.base_url(NAIVE), CLIENTS).rate
     stack.stop(NAIVE)
     return rate
-
-
-def _sent_whole(url: str) -> Status:
-    with closing(HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE)) as connection:
-        return post(connection, WHOLE)
 
 
 def _mute(log: Path) -> Verdict:

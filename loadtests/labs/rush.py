@@ -3,16 +3,14 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
-from http.client import HTTPConnection
+from contextlib import contextmanager
 from itertools import repeat
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from typing_extensions import TypedDict
 
 from loadtests.bootstrap import ROOT
-from loadtests.load.at_once import Status, by_all, post
+from loadtests.load.at_once import Status, by_all, one_by_one
 from loadtests.load.pace import PACE
 from loadtests.load.subjects import NAIVE
 from loadtests.stack import Stack
@@ -75,7 +73,7 @@ def raced(stack: Stack, clients: int, ingest: Path | None) -> Raced:
         on_new: Statuses = {}
         if not _is_stuck(one):
             on_new, _ = _sent(url, clients, ROUND_SECONDS, (f"new error {each}" for each in range(ROUNDS)))
-            on_new[WHOLE.fingerprint] = _once(url, WHOLE)
+            on_new[WHOLE.fingerprint] = one_by_one(url, [WHOLE], patience=PATIENCE)
     with connect(stack.settings) as mysql:
         counts = Issues(mysql).counts()
         wrong = _wrong(mysql)
@@ -118,11 +116,6 @@ def _sent(url: str, clients: int, seconds: float, messages: Iterable[str]) -> tu
 
 def _at_once(url: str, clients: int, seconds: float, message: str) -> Counter[Status]:
     return by_all(url, clients, seconds, lambda _: message, patience=PATIENCE).statuses
-
-
-def _once(url: str, event: Event) -> Counter[Status]:
-    with closing(HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE)) as connection:
-        return Counter([post(connection, event)])
 
 
 def _is_stuck(statuses: Counter[Status]) -> bool:

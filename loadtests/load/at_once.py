@@ -6,8 +6,9 @@ What is measured for comparison is the profile's and Locust's.
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 from statistics import quantiles
 from typing import NamedTuple
@@ -89,6 +90,12 @@ def in_rounds(
     for _ in range(ROUNDS):
         statuses += by_all(url, clients, seconds / ROUNDS, message, service).statuses
     return statuses, time.monotonic() - began
+
+
+def one_by_one(url: str, events: Iterable[Event], *, patience: float = PATIENCE) -> Counter[Status]:
+    """Sends them on one connection, each when the one before is answered, or has failed."""
+    with closing(HTTPConnection(urlsplit(url).netloc, timeout=patience)) as connection:
+        return Counter(post(connection, event) for event in events)
 
 
 def post(connection: HTTPConnection, event: Event) -> Status:
