@@ -42,7 +42,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._data += data
         head, found, body = self._data.partition(b"\r\n\r\n")
-        if not found or len(body) < int(head.rpartition(b"Content-Length: ")[2]):
+        length, _, _ = head.rpartition(b"Content-Length: ")[2].partition(b"\r\n")
+        if not found or len(body) < int(length):
             return
         self._data = b""
         event = json.loads(body)

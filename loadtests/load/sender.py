@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, count, cycle, repeat, takewhile
+from math import ceil
 from time import perf_counter, time
 
 import gevent
@@ -56,6 +57,8 @@ class Sender:
         self.began, self.began_at = perf_counter(), time()
         self.outcomes = Outcomes(self.began)
         self.clients: set[Client] = set()
+        self.staying: set[object] = set()
+        """The users that have not been told to stop."""
         self.over: float | None = None
         """When the test ended, in seconds after its start: only what was due before is still sent."""
         self.pending = 0
@@ -82,6 +85,14 @@ class Sender:
     @property
     def is_reported(self) -> bool:
         return bool(self._reported.is_set())
+
+    def is_crowded(self) -> bool:
+        """Whether there are more users than the level has.
+
+        Its requests are those of its own users. Where 1,000 become 10, Locust takes 10 ms to tell the others:
+        what they sent until then was a twentieth of what the 10 sent in 15 s, and so the level's p95.
+        """
+        return len(self.staying) > ceil(self.profile.users_at(self.elapsed) / self.share.workers)
 
     def next_user(self) -> str:
         """Return the name of a new user, unlike any other process's: its streams hang on it."""

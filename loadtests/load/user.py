@@ -13,11 +13,13 @@ from typing import ClassVar
 import gevent
 from locust import User, task
 from locust.exception import StopUser
-from locust.user.task import LOCUST_STATE_STOPPING
 
 from loadtests.load import workload
 from loadtests.load.client import Client
 from loadtests.load.sender import Sender
+
+CROWDED = 0.01
+"""Seconds that a user waits where Locust is about to say which users go."""
 
 
 class Reporter(User):
@@ -34,6 +36,7 @@ class Reporter(User):
         hosts = (self.host or "").split(",")
         self.client = Client(hosts[number % len(hosts)])
         self.test.clients.add(self.client)
+        self.test.staying.add(self)
         self.schedule = self.test.schedules.get(service)
 
     @task
@@ -54,7 +57,10 @@ class Reporter(User):
         events = test.events(name)
         think_times = workload.think_times(test.share.seed, name, test.share.think)
         gevent.sleep(next(think_times))
-        while test.over is None and self._state != LOCUST_STATE_STOPPING:
+        while test.over is None and self in test.staying:
+            if test.is_crowded():
+                gevent.sleep(CROWDED)
+                continue
             test.pending += 1
             now = perf_counter()
             self.report(next(events), now, now)
@@ -63,19 +69,20 @@ class Reporter(User):
     def keep_to_the_schedule(self, schedule: Iterator[tuple[float, workload.Event]]) -> None:
         """What is overdue is sent at once: a start that was missed is late, and never forgotten."""
         assert self.client is not None
-        if self.test.connects_first:
+        test = self.test
+        if test.connects_first:
             self.client.connect()
         for due, event in schedule:
             now = perf_counter()
             if now < due:
                 gevent.sleep(due - now)
-            if now < due + self.test.patience:
+            if now < due + test.patience:
                 self.report(event, due, max(due, now))
             else:
-                self.test.record_unsent(event, due)
-            if self.test.is_rush:  # the next event is another user's
+                test.record_unsent(event, due)
+            if test.is_rush:  # the next event is another user's
                 self.client.close()
-            if self._state == LOCUST_STATE_STOPPING:
+            if self not in test.staying:
                 return
 
     def report(self, event: workload.Event, due: float, ready: float) -> None:
@@ -93,7 +100,14 @@ class Reporter(User):
         if outcome[0] != "2":
             self.environment.stats.log_error("POST", "event", outcome)
 
+    def stop(self, force: bool = False) -> bool:
+        """Locust's word that this user goes: what it sends now it sends to the end."""
+        if self.newest is not None:
+            self.newest.staying.discard(self)
+        return bool(super().stop(force))
+
     def on_stop(self) -> None:
         if self.client is not None:
             self.client.close()
             self.test.clients.discard(self.client)
+            self.test.staying.discard(self)

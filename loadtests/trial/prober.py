@@ -46,10 +46,11 @@ class Prober:
         self._events = (e for e in workload.events(seed, "prober") if e not in workload.pool(seed))
         self._without_row: dict[str, float] = {}
         self._without_count: dict[str, float] = {}
-        self._ended = threading.Event()
+        self._ended, self._has_sent = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
+        self._mysql = connect(self._settings)
         self._thread.start()
         return self
 
@@ -62,21 +63,29 @@ class Prober:
         self._thread.join()
 
     def stop_sending(self) -> None:
+        """What it has on its way is answered when this returns, or given up on."""
         self._ended.set()
+        self._has_sent.wait()
 
     def _run(self) -> None:
-        next_event = perf_counter()
-        with connect(self._settings) as self._mysql:
-            while not self._ended.wait(LOOK_EVERY):
-                if perf_counter() >= next_event:
-                    next_event = perf_counter() + EVERY
-                    self._send(next(self._events))
-                self._look()
+        with self._mysql:
+            try:
+                self._probe()
+            finally:
+                self._has_sent.set()
             deadline = perf_counter() + self._patience
             while self._without_count and perf_counter() < deadline:
                 sleep(LOOK_EVERY)
                 self._look()
             self.statements = own_statements(self._mysql)
+
+    def _probe(self) -> None:
+        next_event = perf_counter()
+        while not self._ended.wait(LOOK_EVERY):
+            if perf_counter() >= next_event:
+                next_event = perf_counter() + EVERY
+                self._send(next(self._events))
+            self._look()
 
     def _send(self, event: workload.Event) -> None:
         key, sent = fingerprint(event.message), perf_counter()
