@@ -196,17 +196,6 @@ def test_a_busy_server_delays_what_is_due_and_is_not_the_generators_fault(tmp_pa
     assert level["generator"]["sent_share"] == 1
 
 
-def test_users_who_leave_send_nothing_in_a_level_that_is_not_theirs(tmp_path: Path) -> None:
-    """Ten users send 20 events in a fifth of a second; the thousand before them 100 in a hundredth."""
-    with sink() as server:
-        record = run(server, tmp_path, "--profile=spike", "--level-seconds=1.6,2,0.2")
-        assert sum(record["acknowledged"].values()) == server.count
-    before, spike, after = (level["sent_rps"] * level["seconds"] for level in record["levels"])
-    assert before > 0
-    assert spike > 1000
-    assert 0 < after < 45
-
-
 def test_a_generator_that_is_held_up_is_found_out_and_forgets_nothing(tmp_path: Path) -> None:
     record = tmp_path / "record.json"
     with sink() as server, recording(server, record, *OPEN) as running:

@@ -71,10 +71,8 @@ def verify(bench: Bench) -> Verdict:
     """It answers as the contract says, keeps what it acknowledges, and is faster than the naive twin."""
     program = mine(bench)
     with bench.stack() as stack:
-        bench.step("the naive twin, to compare with")
-        before = _naive_rate(stack)
         stack.reset()
-        bench.step(f"yours: {len(CASES)} requests of the contract, then the same load")
+        bench.step(f"{len(CASES)} requests of the contract, then a load")
         with running(stack, program) as (url, log):
             if url is None:
                 return _mute(log)
@@ -83,19 +81,20 @@ def verify(bench: Bench) -> Verdict:
             whole, answers = one_by_one(url, [WHOLE], patience=PATIENCE), _loaded(url, CLIENTS)
             if failed := _failed(answers.statuses + whole):
                 return Verdict(False, f"Of {answers.statuses.total() + 1:,} events {failed}. {_end(log)}")
-        bench.step("yours is killed, and started again: what is there of it?")
+        bench.step("it is killed, and started again: what is there of the load?")
         with running(stack, program) as (url, log):
             if url is None:
                 return _mute(log)
             if why := _forgotten(url, answers):
                 return Verdict(False, why)
-        bench.step("the naive twin once more: was the machine as busy before?")
-        return compared(answers.rate, before, _naive_rate(stack))
+            bench.step("the same load again: the naive twin, yours, and the naive twin once more")
+            before = _naive_rate(stack)
+            rate = _loaded(url, CLIENTS).rate
+            return compared(rate, before, _naive_rate(stack))
 
 
 def _naive_rate(stack: Stack) -> float:
     stack.start(NAIVE)
-    stack.reset()
     rate = _loaded(stack.base_url(NAIVE), CLIENTS).rate
     stack.stop(NAIVE)
     return rate

@@ -24,8 +24,7 @@ def open_to_others(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("older", [False, True])
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("workers", "older"), [(1, False), (2, True)])
 def test_nobody_but_the_owner_can_look_into_a_run(run_dir: Path, workers: int, older: bool) -> None:
     """Whatever the umask is, also where an earlier version has left open folders."""
     run = run_dir / "run"
