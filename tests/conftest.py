@@ -10,11 +10,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from pymysql.connections import Connection
 from rq import Queue
 from sqlalchemy import Engine
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from async_dedup.digest import digest_queue
 from loadtests.bootstrap import ROOT
@@ -34,6 +38,11 @@ settings.load_profile("twins")
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# For each connection PyMySQL reads all certificates of the system, though no server here has one: 30 ms.
+connection: Any = Connection
+CONTEXT = connection._create_ssl_ctx(Connection.__new__(Connection), {})
+connection._create_ssl_ctx = lambda *_: CONTEXT
 
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
@@ -58,6 +67,18 @@ LONG = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {ROOT / "tests" / f"{name}.py": place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: places.get(item.path, len(LONG)))
+
+
+class ByFile(LoadFileScheduling):  # type: ignore[misc]
+    """As `--dist loadfile`; and those files stay together whose tests look at the same run."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "tests/grafana" if file.startswith("tests/grafana/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    return ByFile(config, log)
 
 
 def is_free(port: int) -> bool:

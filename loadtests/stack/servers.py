@@ -156,6 +156,8 @@ class MySQL:
         )
 
     def is_ready(self) -> bool:
+        if not is_heard(self.settings.mysql_port):  # to try and fail is 30 ms of CPU, of PyMySQL's
+            return False
         try:
             self.connect().close()
         except pymysql.err.OperationalError:
