@@ -55,7 +55,10 @@ def _meaning(results: Results, ladder: Results | None) -> Iterator[str]:
 
 def _bought(ladder: Results) -> str:
     gained, level = gains(ladder), heaviest(ladder)
-    run = f"All steps: [docs/ladder.md](docs/ladder.md), run `{ladder['run']}`."
+    run = (
+        f"All steps: [docs/ladder.md](docs/ladder.md), run `{ladder['run']}`: another day, another speed of "
+        "the machine, so its times compare among themselves."
+    )
     if not gained:
         return f"Not every step between the twins has a valid p95. {run}"
     best, most = best_of(gained)
