@@ -85,7 +85,7 @@ def test_without_both_it_is_ready_and_spools(stack: Stack, url: str) -> None:
     servers_up(stack)
     wait_until(lambda: is_back(url))
     wait_until(lambda: times_seen(engine).get(fingerprint("kept in a file")) == 1)
-    assert "spool_bytes 0.0" in get(url, "/metrics").body.decode()
+    wait_until(lambda: "spool_bytes 0.0" in get(url, "/metrics").body.decode())  # after its commit
     engine.dispose()
 
 

@@ -29,7 +29,7 @@ from tests.terminal import run, started_by
 PAGES = sorted((ROOT / "workshop").glob("*.md"))
 NAMED = {1: "make lab N=1 LAB_USER=ada", 2: "make lab N=2 LAB_USER=bob"}
 """Labs that are gone through by learners with a name, both at once; without one they are begun and left."""
-KNOBS = {"make lab N=9": (60.0,)}
+KNOBS = {"make lab N=7": (4.0,), "make lab N=9": (60.0,)}
 """What else a lab is tried with."""
 ELSEWHERE = {
     "make bench": "loadtests.bench",  # minutes; tests/test_bench.py runs its smoke profile
