@@ -79,8 +79,8 @@ def verify(bench: Bench) -> Verdict:
             if wrong := [*differences(url)]:
                 return _differing(wrong, log)
             whole, answers = one_by_one(url, [WHOLE], patience=PATIENCE), _loaded(url, CLIENTS)
-            if failed := _failed(answers.statuses + whole):
-                return Verdict(False, f"Of {answers.statuses.total() + 1:,} events {failed}. {_end(log)}")
+            if refused := _failed(answers.statuses + whole, log):
+                return refused
         bench.step("it is killed, and started again: what is there of the load?")
         with running(stack, program) as (url, log):
             if url is None:
@@ -89,8 +89,8 @@ def verify(bench: Bench) -> Verdict:
                 return Verdict(False, why)
             bench.step("the same load again: the naive twin, yours, and the naive twin once more")
             before = _naive_rate(stack)
-            rate = _loaded(url, CLIENTS).rate
-            return compared(rate, before, _naive_rate(stack))
+            again = _loaded(url, CLIENTS)
+            return _failed(again.statuses, log) or compared(again.rate, before, _naive_rate(stack))
 
 
 def _naive_rate(stack: Stack) -> float:
@@ -118,13 +118,14 @@ def _differing(wrong: Sequence[str], log: Path) -> Verdict:
     )
 
 
-def _failed(statuses: Counter[Status]) -> str:
-    """Say how many were not answered 200, and what came instead; "" where all were."""
-    return ", ".join(
+def _failed(statuses: Counter[Status], log: Path) -> Verdict | None:
+    """Say how many were not answered 200, and what came instead; None where all were."""
+    failed = ", ".join(
         f"{events:,} {f'had no answer ({status})' if isinstance(status, str) else f'were answered {status}'}"
         for status, events in statuses.items()
         if status != HTTPStatus.OK
     )
+    return Verdict(False, f"Of {statuses.total():,} events {failed}. {_end(log)}") if failed else None
 
 
 def _forgotten(url: str, answers: Answers) -> str | None:
