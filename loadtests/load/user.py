@@ -110,4 +110,3 @@ class Reporter(User):
         if self.client is not None:
             self.client.close()
             self.test.clients.discard(self.client)
-            self.test.staying.discard(self)
