@@ -56,8 +56,8 @@ def _meaning(results: Results, ladder: Results | None) -> Iterator[str]:
 def _bought(ladder: Results) -> str:
     gained, level = gains(ladder), heaviest(ladder)
     run = (
-        f"All steps: [docs/ladder.md](docs/ladder.md), run `{ladder['run']}`: another day, another speed of "
-        "the machine, so its times compare among themselves."
+        f"All steps: [docs/ladder.md](docs/ladder.md), run `{ladder['run']}`; its times compare among "
+        "themselves, since a machine is not as fast every day."
     )
     if not gained:
         return f"Not every step between the twins has a valid p95. {run}"
