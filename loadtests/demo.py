@@ -8,15 +8,16 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Barrier, BrokenBarrierError
+from threading import Barrier
 from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.load.at_once import by_all, in_rounds, of_its_own
+from loadtests.load.at_once import Status, by_all, in_rounds, of_its_own, one_by_one
 from loadtests.load.pace import PACE
 from loadtests.load.subjects import ASYNC, NAIVE, TWINS
 from loadtests.stack import Stack, StackError
@@ -25,8 +26,8 @@ from loadtests.stack.process import interrupted_by_signals
 from loadtests.stack.proxy import Trouble, between
 from loadtests.stack.roles import ROLES_OF
 from loadtests.trial.options import MakeParser
-from loadtests.trial.reconcile import Table as Issues
-from loadtests.trial.reconcile import connect, drain
+from loadtests.trial.reconcile import final_counts
+from shared.event import Event
 from shared.fingerprint import fingerprint
 from shared.quota import OVERFLOW
 from shared.settings import load, variable
@@ -36,8 +37,7 @@ CLIENTS, MESSAGES = 16, 50
 ENDLESS = 1_000_000_000
 """Messages, of which none comes again."""
 SECONDS = 3.0 * PACE
-TOGETHER_SECONDS = 3.0
-"""That a client waits for the others, the last of which have ended."""
+NEW_ERRORS = round(50 * PACE)
 FLUSH_INTERVAL = 1.0
 """Seconds."""
 SETTLE_SECONDS = 8.0
@@ -62,7 +62,8 @@ class Flaw(NamedTuple):
 def lost_update(stack: Stack, twin: str) -> dict[str, str]:
     message = "the same error, from everybody"
     answers = by_all(stack.base_url(twin), CLIENTS, SECONDS, lambda _: message)
-    recorded = _recorded(stack, twin, answers.statuses[200])[fingerprint(message)]
+    counts = final_counts(stack.settings, twin, answers.statuses[200], SETTLE_SECONDS)
+    recorded = counts[fingerprint(message)]
     return {
         "answered 200": f"{answers.statuses[200]:,}",
         "recorded": f"{recorded:,}",
@@ -72,15 +73,18 @@ def lost_update(stack: Stack, twin: str) -> dict[str, str]:
 
 def duplicate_key(stack: Stack, twin: str) -> dict[str, str]:
     """Every client sends the same new errors in the same order, and waits for the others before each."""
-    together = Barrier(CLIENTS, timeout=TOGETHER_SECONDS)
+    url, together = stack.base_url(twin), Barrier(CLIENTS)
 
-    def message(number: int) -> str:
-        with suppress(BrokenBarrierError):  # another has ended
-            together.wait()
-        return f"new error {number} of {twin}"
+    def client(_: int) -> Counter[Status]:
+        return one_by_one(url, (same_moment(number) for number in range(NEW_ERRORS)))
 
-    answers = by_all(stack.base_url(twin), CLIENTS, SECONDS, message)
-    return {"answered 200": f"{answers.statuses[200]:,}", "answered 500": f"{answers.statuses[500]:,}"}
+    def same_moment(number: int) -> Event:
+        together.wait()
+        return Event(message=f"new error {number}")
+
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        statuses = sum(clients.map(client, range(CLIENTS)), Counter[Status]())
+    return {"answered 200": f"{statuses[200]:,}", "answered 500": f"{statuses[500]:,}"}
 
 
 def pool_exhaustion(stack: Stack, twin: str) -> dict[str, str]:
@@ -122,7 +126,8 @@ def oversold_budget(stack: Stack, twin: str) -> dict[str, str]:
     answers = by_all(
         stack.base_url(twin), CLIENTS, SECONDS, lambda number: of_its_own("budget", number, ENDLESS)
     )
-    new = len(_recorded(stack, twin, answers.statuses[200]).keys() - {fingerprint(OVERFLOW)})
+    counts = final_counts(stack.settings, twin, answers.statuses[200], SETTLE_SECONDS)
+    new = len(counts.keys() - {fingerprint(OVERFLOW)})
     return {
         "answered 200": f"{answers.statuses[200]:,}",
         "answered 500": f"{answers.statuses[500]:,}",
@@ -130,17 +135,6 @@ def oversold_budget(stack: Stack, twin: str) -> dict[str, str]:
         "may be": f"{BUDGET:,}",
         "too many": f"{max(new - BUDGET, 0):,}",
     }
-
-
-def _recorded(stack: Stack, twin: str, acknowledged: int) -> Counter[str]:
-    """Events by fingerprint, once all of the async twin's are there.
-
-    The naive twin's are there at once, or never.
-    """
-    with connect(stack.settings) as mysql:
-        table = Issues(mysql)
-        drain(table, acknowledged if twin == ASYNC else 0, 0, SETTLE_SECONDS)
-        return table.counts()
 
 
 FLAWS = {
@@ -203,7 +197,7 @@ def demonstrate(name: str, place: Place, console: Console) -> dict[str, dict[str
                 stack.reset()
                 roles = ROLES_OF[twin]
                 stack.start(*roles, more=dict.fromkeys(roles, environment))
-                console.print(f"{SECONDS:g} s on {twin}")
+                console.print(f"load on {twin}")
                 found[twin] = flaw.show(stack, twin)
                 stack.stop_twin(twin)
     table = Table("", *TWINS)

@@ -17,8 +17,7 @@ from loadtests.load.subjects import ASYNC, NAIVE, TWINS
 from loadtests.stack import Stack, StackError
 from loadtests.stack.roles import HEALTH
 from loadtests.stack.scrape import fetch
-from loadtests.trial.reconcile import Table as Issues
-from loadtests.trial.reconcile import connect, drain
+from loadtests.trial.reconcile import final_counts
 
 PARTS = ("redis", "worker", "scheduler", "mysql")
 """By the knob, from 1 on."""
@@ -73,10 +72,7 @@ def _outcome(bench: Bench, stack: Stack, twin: str, part: str) -> Outcome:
             state = _state(stack) if twin == ASYNC else None
             stack.start(part)
         answers = loading.result()
-    with connect(stack.settings) as mysql:
-        table = Issues(mysql)
-        drain(table, answers.statuses[200], 0, SETTLE_SECONDS)
-        recorded = table.total()
+    recorded = final_counts(stack.settings, twin, answers.statuses[200], SETTLE_SECONDS).total()
     stack.stop_twin(twin)
     return {
         "acknowledged": answers.statuses[200],

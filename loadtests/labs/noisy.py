@@ -1,8 +1,8 @@
 """Lab 8: one service sends far more than it may, and one sells a hundred tickets to many buyers."""
 
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from http import HTTPStatus
 
 from rich.console import Console
 from rich.table import Table
@@ -13,8 +13,7 @@ from loadtests.load.at_once import by_all, in_rounds, of_its_own, one_by_one
 from loadtests.load.pace import PACE
 from loadtests.load.subjects import ASYNC, NAIVE, TWINS
 from loadtests.stack import Stack
-from loadtests.trial.reconcile import Table as Issues
-from loadtests.trial.reconcile import connect, drain
+from loadtests.trial.reconcile import final_counts
 from shared.event import Event
 from shared.quota import overflow
 
@@ -90,9 +89,9 @@ def _outcome(bench: Bench, stack: Stack, twin: str) -> Outcome:
         statuses, seconds = noisy.result()
     bench.step(f"{twin}: {BUYERS} buyers, each asks {BIDS} times for one of {BUDGET} tickets")
     with ThreadPoolExecutor(BUYERS) as buyers:
-        bids = sum(buyers.map(lambda number: _buy(url, number), range(BUYERS)))
-    taken = statuses[200] + quiet.statuses[200] + bids
-    sold, folded = _sold(stack, taken if twin == ASYNC else 0)
+        answers = sum(buyers.map(lambda buyer: one_by_one(url, _bids(buyer)), range(BUYERS)), Counter())
+    taken = statuses[200] + quiet.statuses[200] + answers[200]
+    counts = final_counts(stack.settings, twin, taken, SETTLE_SECONDS)
     stack.stop_twin(twin)
     return {
         "passed": statuses[200],
@@ -100,28 +99,14 @@ def _outcome(bench: Bench, stack: Stack, twin: str) -> Outcome:
         "quiet_refused": quiet.statuses[429],
         "seconds": seconds,
         "may": BURST + RATE * seconds,
-        "sold": sold,
-        "folded": folded,
-        "bids_failed": BUYERS * BIDS - bids,
+        "sold": sum(bid.fingerprint in counts for buyer in range(BUYERS) for bid in _bids(buyer)),
+        "folded": counts[overflow(TICKETS).fingerprint],
+        "bids_failed": BUYERS * BIDS - answers[200],
     }
 
 
-def _buy(url: str, number: int) -> int:
-    """Returns how many bids were taken."""
-    bids = [Event(message=f"buyer {number}, bid {bid}", service=TICKETS) for bid in range(BIDS)]
-    return one_by_one(url, bids)[HTTPStatus.OK]
-
-
-def _sold(stack: Stack, acknowledged: int) -> tuple[int, int]:
-    """New issues, and folded events, once so many events are in MySQL: the naive twin's are there at once."""
-    with connect(stack.settings) as mysql:
-        table = Issues(mysql)
-        drain(table, acknowledged, 0, SETTLE_SECONDS)
-        with mysql.cursor() as cursor:
-            cursor.execute("SELECT fingerprint, times_seen FROM issues WHERE service = %s", [TICKETS])
-            rows = dict(cursor.fetchall())
-    folded = rows.pop(overflow(TICKETS).fingerprint, 0)
-    return len(rows), folded
+def _bids(buyer: int) -> list[Event]:
+    return [Event(message=f"buyer {buyer}, bid {bid}", service=TICKETS) for bid in range(BIDS)]
 
 
 def passed(measured: Measured, twin: str) -> float:

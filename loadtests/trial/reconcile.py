@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 import pymysql
 
 from loadtests.analysis.results import Reconciliation
+from loadtests.load.subjects import ASYNC
 from shared.fingerprint import DEFAULT_SERVICE
 from shared.quota import overflow
 from shared.settings import Settings
@@ -124,6 +125,18 @@ def drain(recorded: Recorded, acknowledged: int, unanswered: int, settle: float)
         if total != before:
             last, changed = time.monotonic(), time.time()
     return changed
+
+
+def final_counts(settings: Settings, twin: str, acknowledged: int, settle: float) -> Counter[str]:
+    """Events by fingerprint, once all of the async twin's are in MySQL, or nothing changes any more.
+
+    The naive twin's are there at once, or never.
+    What else a row says may come after its count.
+    """
+    with connect(settings) as mysql:
+        table = Table(mysql)
+        drain(table, acknowledged if twin == ASYNC else 0, 0, settle)
+        return table.counts()
 
 
 def rest(recorded: Recorded, acknowledged: int, limit: float) -> None:
