@@ -7,8 +7,7 @@ both twins get the same requests. Figures of speed are the benchmark's.
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Barrier
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from loadtests.load.at_once import Status, by_all, in_rounds, of_its_own, one_by_one
+from loadtests.load.at_once import Status, by_all, each_sends, in_rounds, of_its_own
 from loadtests.load.pace import PACE
 from loadtests.load.subjects import ASYNC, NAIVE, TWINS
 from loadtests.stack import Stack, StackError
@@ -29,13 +28,11 @@ from loadtests.trial.options import MakeParser
 from loadtests.trial.reconcile import final_counts
 from shared.event import Event
 from shared.fingerprint import fingerprint
-from shared.quota import OVERFLOW
+from shared.quota import overflow
 from shared.settings import load, variable
 
 FAILED, INTERRUPTED = 1, 130
 CLIENTS, MESSAGES = 16, 50
-ENDLESS = 1_000_000_000
-"""Messages, of which none comes again."""
 SECONDS = 3.0 * PACE
 NEW_ERRORS = round(50 * PACE)
 FLUSH_INTERVAL = 1.0
@@ -45,8 +42,8 @@ SETTLE_SECONDS = 8.0
 SLOW = Trouble(delay=0.05)
 RATE, BURST = 1.0, 20
 """What the only service may send, a second and at once."""
-BUDGET = 10
-"""New issues that it may create."""
+SERVICES, BUDGET = round(25 * PACE), 5
+"""Each may create so many new issues."""
 
 
 class Flaw(NamedTuple):
@@ -73,17 +70,8 @@ def lost_update(stack: Stack, twin: str) -> dict[str, str]:
 
 def duplicate_key(stack: Stack, twin: str) -> dict[str, str]:
     """Every client sends the same new errors in the same order, and waits for the others before each."""
-    url, together = stack.base_url(twin), Barrier(CLIENTS)
-
-    def client(_: int) -> Counter[Status]:
-        return one_by_one(url, (same_moment(number) for number in range(NEW_ERRORS)))
-
-    def same_moment(number: int) -> Event:
-        together.wait()
-        return Event(message=f"new error {number}")
-
-    with ThreadPoolExecutor(CLIENTS) as clients:
-        statuses = sum(clients.map(client, range(CLIENTS)), Counter[Status]())
+    errors = [Event(message=f"new error {number}") for number in range(NEW_ERRORS)]
+    statuses = _at_the_same_moments(stack.base_url(twin), lambda _: errors)
     return {"answered 200": f"{statuses[200]:,}", "answered 500": f"{statuses[500]:,}"}
 
 
@@ -123,18 +111,33 @@ def doubled_limit(stack: Stack, twin: str) -> dict[str, str]:
 
 def oversold_budget(stack: Stack, twin: str) -> dict[str, str]:
     """Every event would be a new issue."""
-    answers = by_all(
-        stack.base_url(twin), CLIENTS, SECONDS, lambda number: of_its_own("budget", number, ENDLESS)
+    services = [f"shop {number}" for number in range(SERVICES)]
+    statuses = _at_the_same_moments(
+        stack.base_url(twin),
+        lambda client: [Event(message=f"error of client {client}", service=each) for each in services],
     )
-    counts = final_counts(stack.settings, twin, answers.statuses[200], SETTLE_SECONDS)
-    new = len(counts.keys() - {fingerprint(OVERFLOW)})
+    counts = final_counts(stack.settings, twin, statuses[200], SETTLE_SECONDS)
+    new = len(counts.keys() - {overflow(service).fingerprint for service in services})
+    may = SERVICES * BUDGET
     return {
-        "answered 200": f"{answers.statuses[200]:,}",
-        "answered 500": f"{answers.statuses[500]:,}",
+        "answered 200": f"{statuses[200]:,}",
+        "answered 500": f"{statuses[500]:,}",
         "new issues": f"{new:,}",
-        "may be": f"{BUDGET:,}",
-        "too many": f"{max(new - BUDGET, 0):,}",
+        "may be": f"{may:,}",
+        "too many": f"{max(new - may, 0):,}",
     }
+
+
+def _at_the_same_moments(url: str, events: Callable[[int], Iterable[Event]]) -> Counter[Status]:
+    """Each client sends its own one by one; before each all wait for all."""
+    together = Barrier(CLIENTS)
+
+    def in_step(client: int) -> Iterator[Event]:
+        for event in events(client):
+            together.wait()
+            yield event
+
+    return each_sends(url, CLIENTS, in_step)
 
 
 FLAWS = {
@@ -175,7 +178,8 @@ FLAWS = {
     ),
     "oversold-budget": Flaw(
         6,
-        f"{CLIENTS} clients of one service that may create {BUDGET} new issues",
+        f"{CLIENTS} clients report a new error each at the same moment, of a service that may create "
+        f"{BUDGET} new issues; {SERVICES} services, one after the other",
         oversold_budget,
         "Several count the issues, find room for one more, and each adds its own.",
         (("new_issues", BUDGET),),

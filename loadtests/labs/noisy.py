@@ -1,7 +1,6 @@
 """Lab 8: one service sends far more than it may, and one sells a hundred tickets to many buyers."""
 
 import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from rich.console import Console
@@ -9,7 +8,7 @@ from rich.table import Table
 from typing_extensions import TypedDict
 
 from loadtests.labs.lab import Bench, Knob, Lab, Measured, Mistake, Question
-from loadtests.load.at_once import by_all, in_rounds, of_its_own, one_by_one
+from loadtests.load.at_once import by_all, each_sends, in_rounds, of_its_own
 from loadtests.load.pace import PACE
 from loadtests.load.subjects import ASYNC, NAIVE, TWINS
 from loadtests.stack import Stack
@@ -88,8 +87,7 @@ def _outcome(bench: Bench, stack: Stack, twin: str) -> Outcome:
         quiet = by_all(url, QUIET_CLIENTS, SECONDS, calmly, QUIET)
         statuses, seconds = noisy.result()
     bench.step(f"{twin}: {BUYERS} buyers, each asks {BIDS} times for one of {BUDGET} tickets")
-    with ThreadPoolExecutor(BUYERS) as buyers:
-        answers = sum(buyers.map(lambda buyer: one_by_one(url, _bids(buyer)), range(BUYERS)), Counter())
+    answers = each_sends(url, BUYERS, _bids)
     taken = statuses[200] + quiet.statuses[200] + answers[200]
     counts = final_counts(stack.settings, twin, taken, SETTLE_SECONDS)
     stack.stop_twin(twin)
