@@ -117,11 +117,13 @@ def oversold_budget(stack: Stack, twin: str) -> dict[str, str]:
         lambda client: [Event(message=f"error of client {client}", service=each) for each in services],
     )
     counts = final_counts(stack.settings, twin, statuses[200], SETTLE_SECONDS)
-    new = len(counts.keys() - {overflow(service).fingerprint for service in services})
+    overflows = {overflow(service).fingerprint for service in services}
+    new = len(counts.keys() - overflows)
     may = SERVICES * BUDGET
     return {
         "answered 200": f"{statuses[200]:,}",
         "answered 500": f"{statuses[500]:,}",
+        "too late, counted on one row": f"{sum(counts[each] for each in overflows):,}",
         "new issues": f"{new:,}",
         "may be": f"{may:,}",
         "too many": f"{max(new - may, 0):,}",

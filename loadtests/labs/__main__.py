@@ -79,7 +79,7 @@ class RealBench:
         with self.servers(**settings) as stack:
             stack.start_live_page()
             if not self._is_told:
-                self.step(f"live picture: {stack.base_url(LIVE)}")
+                self.step(f"live picture, while it measures: {stack.base_url(LIVE)}")
                 self._is_told = True
             yield stack
 

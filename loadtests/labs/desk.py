@@ -7,6 +7,7 @@ from io import StringIO
 from math import isfinite
 
 from rich.console import Console
+from rich.text import Text
 
 from loadtests.labs.lab import Bench, Knob, Lab, Measured, Question, Task
 from loadtests.labs.progress import Progress, State
@@ -145,8 +146,8 @@ class Desk:
             else:
                 with self._turn(lab):
                     verdict = task.verify(self._bench)
-                self._console.print("[green]Done.[/]" if verdict.is_done else "[yellow]Not yet.[/]", end=" ")
-                self._console.print(verdict.why, markup=False)  # it may quote a log
+                told = ("Done.", "green") if verdict.is_done else ("Not yet.", "yellow")
+                self._console.print(Text.assemble(told, f" {verdict.why}"))
                 is_done = verdict.is_done
                 state["done"] = is_done or state.get("done", False)
                 self._progress.keep(lab.number, state)

@@ -8,7 +8,7 @@ from rich.table import Table
 from typing_extensions import TypedDict
 
 from loadtests.labs.lab import Bench, Knob, Lab, Measured, Mistake, Question
-from loadtests.load.at_once import by_all, each_sends, in_rounds, of_its_own
+from loadtests.load.at_once import ROUNDS, by_all, each_sends, in_rounds, of_its_own
 from loadtests.load.pace import PACE
 from loadtests.load.subjects import ASYNC, NAIVE, TWINS
 from loadtests.stack import Stack
@@ -173,8 +173,10 @@ def _of_naive(measured: Measured) -> str:
     naive, processes = measured["outcomes"][NAIVE], measured["processes"]
     if naive["passed"] > 1.1 * naive["may"]:
         return (
-            f"Each of the naive twin's {processes} processes has a limiter of its own, and lets through what "
-            f"there may be of all: {naive['passed']:,}. Nothing says so, in no log."
+            f"Each of the naive twin's {processes} processes has a limiter of its own, and lets through up "
+            f"to what there may be of all: {naive['passed']:,} together. Nothing says so, in no log. (The "
+            f"clients connect anew {ROUNDS} times; a process that gets no connection then lets nothing "
+            "through until the next time.)"
         )
     if processes == 1:
         return f"The naive twin has one process, and so one limiter: {naive['passed']:,}."

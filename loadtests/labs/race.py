@@ -170,7 +170,7 @@ def show(console: Console, measured: Measured) -> None:
     console.print(table)
     console.print(
         f"Many clients on one row: {measured['acknowledged']:,} acknowledged, {measured['recorded']:,} "
-        f"recorded. All of them send new errors at once: {measured['errors']:,} answers of 500."
+        f"recorded. All of them send new errors at once: {measured['errors']:,} answers had status 500."
     )
 
 

@@ -140,7 +140,8 @@ def right_and_wrong(lab: Lab, measured: Any) -> None:
 def test_a_lab_with_servers_tells_once_where_it_is_drawn(course: Course, number: int) -> None:
     """Lab 9 draws by itself, on the same port."""
     said = course.at(NAMED.get(number, f"make lab N={number}")).said
-    assert len(re.findall(r"live picture: http://127\.0\.0\.1:\d+$", said, re.MULTILINE)) == 1
+    told = re.findall(r"live picture, while it measures: http://127\.0\.0\.1:\d+$", said, re.MULTILINE)
+    assert len(told) == 1
 
 
 def test_one_variable_makes_everything_short() -> None:

@@ -37,6 +37,6 @@ def test_a_lab_is_drawn_while_it_measures(installed_dir: Path, monkeypatch: pyte
         assert all(sample["step"] is None for sample in seen(url))
     with bench.stack():
         pass
-    assert screen.getvalue().count(f"live picture: {url}\n") == 1
+    assert screen.getvalue().count(f"live picture, while it measures: {url}\n") == 1
     with serve(bench.live_port, Feed(), 1.0) as replayed:  # as lab 9 does, which may come next
         assert replayed == url
