@@ -2,7 +2,6 @@
 
 import re
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +9,7 @@ import pytest
 
 from loadtests import demo
 from loadtests.demo import FLAWS
-from loadtests.load.subjects import NAIVE
-from loadtests.stack import Stack
-from loadtests.trial.reconcile import final_counts
 from tests.conftest import Install
-from tests.parts import alone
 from tests.terminal import run
 
 COUNTED = {
@@ -50,10 +45,3 @@ def test_a_flaw_is_shown(name: str, one_run_dir: Path) -> None:
         assert async_ == 0
     else:  # it crosses the slow way more than once
         assert found["p95"][0] > 2 * 2_000 * demo.SLOW.delay
-
-
-def test_nobody_waits_for_counts_of_the_naive_twin_that_do_not_come(stack: Stack) -> None:
-    with alone(stack):
-        began = time.monotonic()
-        assert final_counts(stack.settings, NAIVE, 5, settle=60) == {}
-        assert time.monotonic() - began < 60

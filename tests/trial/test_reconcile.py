@@ -2,17 +2,18 @@
 
 from datetime import datetime
 from itertools import count
-from time import time
+from time import monotonic, time
 
 import pymysql
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadtests.load.subjects import NAIVE
 from loadtests.stack import Stack
-from loadtests.trial.reconcile import Table, connect, drain, expected, reconcile, rest
+from loadtests.trial.reconcile import Table, connect, drain, expected, final_counts, reconcile, rest
 from shared.quota import overflow
-from tests.parts import create_tables_of
+from tests.parts import alone, create_tables_of
 
 COUNTS = st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 50))
 Counts = dict[str, int]
@@ -192,3 +193,10 @@ def insert(mysql: "pymysql.Connection[pymysql.cursors.Cursor]", counts: Counts) 
             " VALUES (%s, 'default', 'm', %s, %s, %s)",
             [(fingerprint, times_seen, now, now) for fingerprint, times_seen in counts.items()],
         )
+
+
+def test_nobody_waits_for_counts_of_the_naive_twin_that_do_not_come(stack: Stack) -> None:
+    with alone(stack):
+        began = monotonic()
+        assert final_counts(stack.settings, NAIVE, 5, settle=60) == {}
+        assert monotonic() - began < 60
