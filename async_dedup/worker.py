@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from rq import Queue, SimpleWorker
 from rq.exceptions import StopRequested
+from rq.job import Job
 
 from async_dedup.digest import Stop, digest_queue, pause
 from async_dedup.priority import PRIORITY
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 
 PAUSE = 1.0
 """Seconds between two workers, so that a Redis that is away is not asked in a tight loop."""
+LOOK_UP = 2
+"""Seconds without a job after which a worker looks whether it was told to end."""
 seen: set[str] = set()
 """Kinds of errors that the log knows: while Redis is away there is one each second."""
 
@@ -28,6 +31,16 @@ class Worker(SimpleWorker):
 
     def handle_warm_shutdown_request(self) -> None:
         Stop.asked = True  # not the worker's own: the signal may reach the one before the present one
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, _: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """In steps: the exception that ends RQ's wait of minutes comes to nothing where the signal is just
+        before that wait, or in a `try` of redis-py, whose `except Exception` takes it for its own."""
+        job = None
+        while job is None and not Stop.asked:
+            job = super().dequeue_job_and_maintain_ttl(timeout, LOOK_UP)
+        return job
 
     def subscribe(self) -> None:
         """To nothing: nobody sends RQ's commands, and their thread can't be ended without Redis."""

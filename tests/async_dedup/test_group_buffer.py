@@ -330,7 +330,7 @@ def test_redis_that_does_not_answer_is_given_up_in_time(
     stack: Stack, settings: Settings, silent_port: int, port: str
 ) -> None:
     """Both tries, and connecting, share the seconds."""
-    patience = 1.0
+    patience = 2.0
 
     async def scenario() -> float:
         client = GroupBuffer(settings)

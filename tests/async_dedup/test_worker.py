@@ -142,6 +142,22 @@ def test_asked_to_end_it_finishes_its_job_and_does(
     assert buffer.state().first_events == (0 if busy else 1)
 
 
+DEAF = """
+from async_dedup import worker
+worker.Worker._shutdown = lambda self: None  # RQ's, which raises StopRequested
+worker.main()
+"""
+
+
+def test_it_ends_though_the_exception_that_says_so_is_lost(
+    stack: Stack, buffer: Buffer, tmp_path: Path
+) -> None:
+    with running(stack.settings, tmp_path / "log", "-c", DEAF) as process:
+        wait_until(lambda: is_idle(buffer))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
 RAISING = """
 import sys
 from rq import SimpleWorker

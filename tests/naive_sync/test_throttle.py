@@ -75,11 +75,15 @@ def test_many_threads_get_no_more_than_one_would(restless: None) -> None:
 
 def test_a_window_may_be_a_part_of_a_second() -> None:
     throttle = throttle_of(rate_limit=10, rate_burst=1)
-    began = time.time()
-    assert passes(throttle, "shop")
-    assert not passes(throttle, "shop")
-    wait_until(lambda: passes(throttle, "shop"))
-    assert 0.1 <= time.time() - began < 1
+
+    def comes_back_after() -> float:
+        began = time.time()
+        wait_until(lambda: passes(throttle, "shop"))
+        wait_until(lambda: passes(throttle, "shop"))
+        return time.time() - began
+
+    assert comes_back_after() >= 0.1
+    wait_until(lambda: comes_back_after() < 1)  # a busy machine may take longer once
 
 
 @pytest.mark.parametrize(("rate", "seconds"), [(0.001, "2000"), (0.5, "4"), (8, "1")])

@@ -1,6 +1,7 @@
 """The text of `/metrics` is the library's, though most of it is kept from one scrape to the next."""
 
-import socket
+import subprocess
+import sys
 from itertools import count
 from math import inf
 
@@ -11,8 +12,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client import Histogram as Reference
 
 from loadtests.stack.scrape import fetch
+from loadtests.stack.servers import free_port
 from shared import exposition
 from shared.exposition import Histogram
+from tests.parts import LIMIT
 
 BUCKETS = (0.1, 1.0, 10.0)
 names = count()
@@ -64,14 +67,28 @@ def test_the_text_holds_every_histogram_beside_all_others() -> None:
 
 
 def test_a_process_may_start_beside_the_one_that_it_replaces() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     for _ in range(2):
         exposition.serve("127.0.0.1", port, shared=True)
     with pytest.raises(OSError, match="in use"):
         exposition.serve("127.0.0.1", port)
     assert "python_info" in (fetch(f"127.0.0.1:{port}", timeout=5) or "")
+
+
+SERVING = """
+import atexit, sys, threading
+from shared import exposition
+@atexit.register  # what is registered first comes last
+def left() -> None:
+    print(*(thread.name for thread in threading.enumerate()))
+exposition.serve("127.0.0.1", int(sys.argv[1]))
+"""
+
+
+def test_its_thread_ends_before_the_interpreter() -> None:
+    command = [sys.executable, "-c", SERVING, str(free_port())]
+    left = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=True).stdout
+    assert left == "MainThread\n"
 
 
 def values(text: str) -> list[tuple[str, float]]:
