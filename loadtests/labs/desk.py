@@ -193,6 +193,9 @@ class Desk:
 
     def _read(self, line: str, unit: str, choices: int = 0) -> float | None:
         """None where it is no number, or none of the choices, which the learner is told."""
+        if line.lower() in (HINT, SOLUTION):
+            self._console.print("Hints and solutions come with the questions, at the end.")
+            return None
         try:
             value = parsed(line, unit)
         except ValueError as error:

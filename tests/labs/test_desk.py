@@ -177,6 +177,12 @@ def test_a_prediction_is_asked_again_until_it_is_a_number(tmp_path: Path) -> Non
     assert Progress(tmp_path).of(1)["predicted"] == 5
 
 
+def test_who_wants_a_hint_too_early_is_told_when_there_are_some(tmp_path: Path) -> None:
+    seen, _ = learn(tmp_path, "h", "5", "S", "7", "q")
+    assert seen.count("come with the questions") == 2
+    assert "is no number" not in seen
+
+
 def test_hints_come_one_at_a_time_and_the_solution_when_it_is_asked_for(tmp_path: Path) -> None:
     seen, _ = learn(tmp_path, "5", "", "h", "H", "h", "S", "20", "n")
     places = [
