@@ -6,7 +6,6 @@ for servers with `TWINS_WORKERS` above 1. Without it all stays in memory, and co
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,8 @@ from pathlib import Path
 from prometheus_client import REGISTRY, CollectorRegistry, Gauge, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
+
+from shared import upkeep
 
 FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
 REFRESH = 0.5
@@ -62,9 +63,11 @@ def show(gauge: Gauge, value: Callable[[], float]) -> None:
         gauge.set_function(value)
         return
 
-    def keep() -> None:
-        while True:
-            gauge.set(value())
-            time.sleep(REFRESH)
+    ended = threading.Event()
 
-    threading.Thread(target=keep, daemon=True).start()
+    def keep() -> None:
+        gauge.set(value())
+        while not ended.wait(REFRESH):
+            gauge.set(value())
+
+    upkeep.begin(keep, ended.set)
