@@ -9,7 +9,7 @@ from loadtests.analysis.results import Trial
 from loadtests.load.progress import Told, audit_line
 from loadtests.stack.scrape import fetch
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds that Prometheus has for the last one: it scrapes once a second, at the lowest priority."""
 
 
