@@ -1,21 +1,18 @@
 """Serves the page until SIGTERM: `python -m loadtests.live RUN_DIR`, started by the stack of that folder."""
 
 import os
-import signal
 import sys
-import threading
 from pathlib import Path
 
 from loadtests.live.feed import Feed
 from loadtests.live.sampler import EVERY, Sampler
 from loadtests.live.server import serve
+from loadtests.live.stop import stop_at_signals
 from shared.settings import load
 
 
 def main() -> None:
-    settings, stop, feed = load(), threading.Event(), Feed()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    settings, stop, feed = load(), stop_at_signals(), Feed()
     sampler = Sampler(Path(sys.argv[1]), settings, stack_pid=os.getppid())
     with serve(settings.live_port, feed, settings.flush_interval):
         feed.add(sampler.sample())

@@ -5,7 +5,6 @@ is scraped too, and costs the generator nothing.
 """
 
 import os
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from prometheus_client import Counter, Gauge, start_http_server
 
+from loadtests.live.stop import stop_at_signals
 from loadtests.load.progress import SILENCE, Tail, Told
 from loadtests.stack.observers import RUN
 from shared.settings import load
@@ -75,9 +75,7 @@ def follow(tail: Tail, view: View, stop: threading.Event) -> None:
 
 
 def main() -> None:
-    settings, stop = load(), threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    settings, stop = load(), stop_at_signals()
     start_http_server(settings.load_exporter_port, settings.host)
     follow(Tail(Path(sys.argv[1])), View(), stop)
 
